@@ -1,0 +1,176 @@
+//! `POST /v1/check`.
+
+use serde::{Serialize, Serializer};
+
+use super::receipts::ReceiptBody;
+use crate::api::envelope::FieldError;
+use crate::api::fields::{Fields, integer, text, wrong_kind};
+use crate::id::{EscalationId, Nonce};
+use crate::json::{CanonicalObject, Value};
+use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
+use crate::money::Micros;
+use crate::reason::{Decision, Reason};
+use crate::text::{Approver, OpaqueId, Resource, ScopeName, SessionId};
+use crate::time::Timestamp;
+
+/// A check as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckBody {
+    /// As the caller wrote it.
+    pub authorization_id: OpaqueId,
+    /// 1 to 25, each once, decided in this order.
+    pub scopes: Vec<ScopeName>,
+    /// On what.
+    pub resource: Option<Resource>,
+    /// In which session of the caller.
+    pub session_id: Option<SessionId>,
+    /// What it is thought to cost.
+    pub estimated_cost: Option<Micros>,
+    /// Can be signed, holds no reserved name.
+    pub context: CanonicalObject,
+    /// `context.initiated_by`, if it is a string: the one member a static constraint looks at.
+    pub initiated_by: Option<Box<str>>,
+}
+
+/// Members of a receipt's context that are the server's.
+const RESERVED_CONTEXT: [&str; 3] = ["budget", "escalation", "session_id"];
+
+impl CheckBody {
+    /// Reads the body of `POST /v1/check`.
+    ///
+    /// # Errors
+    /// Every field at fault.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::of(body, "body");
+        let authorization_id = fields.required("authorization_id", text(OpaqueId::new));
+        let scopes = scopes(&mut fields);
+        let resource = fields.optional("resource", text(Resource::new));
+        let session_id = fields.optional("session_id", text(SessionId::new));
+        let estimated_cost = fields.optional("estimated_cost_micros", integer(0, SAFE_INTEGER_MAX)).and_then(Micros::new);
+        let (context, initiated_by) = context(&mut fields);
+        match authorization_id {
+            Some(authorization_id) if fields.is_sound() => {
+                Ok(Self { authorization_id, scopes, resource, session_id, estimated_cost, context, initiated_by })
+            }
+            _ => Err(fields.into_errors()),
+        }
+    }
+}
+
+fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
+    match fields.get("scopes") {
+        None => {
+            fields.refuse("scopes", "is required");
+            return Vec::new();
+        }
+        Some(Value::Array(items)) if items.len() > SCOPES_CHECKED_MAX => {
+            fields.refuse("scopes", format!("must be at most {SCOPES_CHECKED_MAX} scopes"));
+            return Vec::new();
+        }
+        Some(_) => {}
+    }
+    let scopes =
+        fields.items("scopes", |item, path, errors| text(ScopeName::new)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok());
+    for (i, scope) in scopes.iter().enumerate() {
+        if scopes.iter().take(i).any(|earlier| earlier == scope) {
+            fields.refuse("scopes", format!("names `{scope}` more than once"));
+        }
+    }
+    scopes
+}
+
+fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Option<Box<str>>) {
+    let nothing = (CanonicalObject::default(), None);
+    let Some(value) = fields.get("context") else { return nothing };
+    let Some(object) = value.as_object() else {
+        fields.refuse("context", wrong_kind("an object", value));
+        return nothing;
+    };
+    for name in RESERVED_CONTEXT {
+        if object.get(name).is_some() {
+            fields.refuse(&format!("context.{name}"), "is a name the server uses");
+        }
+    }
+    if value.depth() > CONTEXT_DEPTH_MAX {
+        fields.refuse("context", format!("must be nested at most {CONTEXT_DEPTH_MAX} deep"));
+    }
+    match CanonicalObject::new(object, "body.context") {
+        Ok(context) => {
+            if context.as_str().len() > CONTEXT_BYTES_MAX {
+                fields.refuse("context", format!("must be at most {CONTEXT_BYTES_MAX} bytes as compact JSON"));
+            }
+            (context, object.get("initiated_by").and_then(Value::as_text).map(Into::into))
+        }
+        Err(e) => {
+            fields.absorb(vec![FieldError::new(e.path, e.defect.to_string())]);
+            nothing
+        }
+    }
+}
+
+/// The answer to a check.
+#[derive(Debug, Serialize)]
+pub struct CheckedBody<'a> {
+    /// Echoed as it was written.
+    pub authorization_id: &'a str,
+    /// As granted, or `unknown`.
+    pub user_id: &'a str,
+    /// As granted, or `unknown`.
+    pub agent_id: &'a str,
+    /// Null when the authorization is unknown.
+    pub authorization_expires_at: Option<Timestamp>,
+    /// By which version of the ladder.
+    pub policy_version: &'a str,
+    /// One for each scope, under its name, in the order of the request.
+    #[serde(serialize_with = "as_map")]
+    pub results: Vec<(&'a str, ResultBody<'a>)>,
+}
+
+fn as_map<S: Serializer>(results: &[(&str, ResultBody<'_>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(results.iter().map(|(scope, result)| (scope, result)))
+}
+
+/// The answer for one scope. Members that do not apply are absent.
+#[derive(Debug, Serialize)]
+pub struct ResultBody<'a> {
+    /// The answer.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Reason,
+    /// Pending, or signed where the caller waited and it was done in time.
+    pub receipt: ReceiptBody,
+    /// On confirm: what the user's answer is posted to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_nonce: Option<Nonce>,
+    /// On confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_expires_at: Option<Timestamp>,
+    /// On confirm: the name of the scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_prompt_hint: Option<&'a str>,
+    /// On escalate: what the resolution is posted to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation_id: Option<EscalationId>,
+    /// On escalate: whom to ask, null if the grant does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation_to: Option<Option<&'a Approver>>,
+    /// On escalate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation_expires_at: Option<Timestamp>,
+    /// On escalate: the same once more in one object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<EscalationBody<'a>>,
+}
+
+/// An open escalation.
+#[derive(Debug, Serialize)]
+pub struct EscalationBody<'a> {
+    /// Which.
+    pub escalation_id: EscalationId,
+    /// Always `pending`.
+    pub status: &'static str,
+    /// Null if the grant does not say.
+    pub escalation_to: Option<&'a Approver>,
+    /// When it lapses.
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,62 @@
+//! `POST /v1/escalations/{id}/resolve`.
+
+use serde::Serialize;
+
+use super::receipts::PendingReceipt;
+use crate::api::envelope::FieldError;
+use crate::api::fields::{Fields, text};
+use crate::event::Resolution;
+use crate::id::EscalationId;
+use crate::json::Value;
+use crate::text::{Approver, Note};
+use crate::time::Timestamp;
+
+/// A third party's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveBody {
+    /// The answer.
+    pub resolution: Resolution,
+    /// Who answers.
+    pub resolved_by: Approver,
+    /// For a human.
+    pub note: Option<Note>,
+}
+
+impl ResolveBody {
+    /// Reads the body of `POST /v1/escalations/{id}/resolve`.
+    ///
+    /// # Errors
+    /// Every field at fault.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::of(body, "body");
+        let resolution = fields.required(
+            "resolution",
+            text(|text| match text {
+                "approved" => Ok(Resolution::Approved),
+                "rejected" => Ok(Resolution::Rejected),
+                _ => Err("must be `approved` or `rejected`"),
+            }),
+        );
+        let resolved_by = fields.required("resolved_by", text(Approver::new));
+        let note = fields.optional("note", text(Note::new));
+        match (resolution, resolved_by) {
+            (Some(resolution), Some(resolved_by)) if fields.is_sound() => Ok(Self { resolution, resolved_by, note }),
+            _ => Err(fields.into_errors()),
+        }
+    }
+}
+
+/// The answer to a third party's answer.
+#[derive(Debug, Serialize)]
+pub struct ResolvedBody {
+    /// Which.
+    pub escalation_id: EscalationId,
+    /// `approved` or `rejected`.
+    pub status: Resolution,
+    /// Who answered first.
+    pub resolved_by: Approver,
+    /// When.
+    pub resolved_at: Timestamp,
+    /// Null when the same answer had been given before.
+    pub receipt: Option<PendingReceipt>,
+}

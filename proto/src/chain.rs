@@ -1,0 +1,180 @@
+//! The chain: every frame carries the hash of the one before, every record that of its workspace's previous one.
+//!
+//! [`Chain`] is the head of a log. The writer extends it record by record, a reader lets frames in one by one; both
+//! come to the same head.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::event::Event;
+use crate::frame::{Frame, FrameError};
+use crate::id::WorkspaceId;
+use crate::record::{Record, RecordError};
+use crate::time::Timestamp;
+
+/// A BLAKE3 hash, 32 bytes; written as lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Hash(pub [u8; 32]);
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The head of a log and of every workspace chain in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chain {
+    next_sequence: u64,
+    frame: Hash,
+    time: Timestamp,
+    workspaces: BTreeMap<WorkspaceId, Link>,
+}
+
+/// The head of one workspace's chain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Link {
+    next_index: u64,
+    previous: Hash,
+}
+
+/// A frame that does not follow from the log before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log breaks at sequence {sequence}: {fault}")]
+pub struct ChainError {
+    /// The first sequence that cannot be trusted.
+    pub sequence: u64,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// How a frame fails to follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The frame itself.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A record within.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A gap, a repetition or a swap.
+    #[error("the frame begins at sequence {found}")]
+    Sequence {
+        /// What the frame says.
+        found: u64,
+    },
+    /// Not the successor of the frame before it.
+    #[error("the frame does not carry the hash of the one before it")]
+    PreviousFrame,
+    /// A gap, a repetition or a swap within a workspace.
+    #[error("the record has index {found} in its workspace, not {expected}")]
+    Index {
+        /// What the record says.
+        found: u64,
+        /// What would follow.
+        expected: u64,
+    },
+    /// Not the successor of the record before it.
+    #[error("the record does not carry the hash of its workspace's previous one")]
+    PreviousRecord,
+    /// Time went back, or the frame's times are not those of its records.
+    #[error("the record's time goes back, or is not what the frame says")]
+    Time,
+}
+
+impl Chain {
+    /// The head of an empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Log sequence of the next record: the number of records so far.
+    pub const fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Closing hash of the last frame, zeros before the first.
+    pub const fn frame_hash(&self) -> Hash {
+        self.frame
+    }
+
+    /// Time of the last record.
+    pub const fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The next record of a workspace's chain. `time` must not lie before [`Chain::time`].
+    pub fn record(&self, workspace_id: WorkspaceId, time: Timestamp, event: Event) -> Record {
+        let link = self.workspaces.get(&workspace_id).copied().unwrap_or_default();
+        Record { workspace_id, index: link.next_index, time, previous: link.previous, event }
+    }
+
+    /// Moves the head past a record made by [`Chain::record`], whose bytes hash to `hash`.
+    pub fn extend(&mut self, record: &Record, hash: Hash) {
+        let next = Link { next_index: record.index.saturating_add(1), previous: hash };
+        self.workspaces.insert(record.workspace_id, next);
+        self.next_sequence = self.next_sequence.saturating_add(1);
+        self.time = record.time;
+    }
+
+    /// Moves the head past a sealed frame whose records were extended one by one.
+    pub const fn close(&mut self, frame_hash: Hash) {
+        self.frame = frame_hash;
+    }
+
+    /// Checks that a stored frame follows, hands out its records with their sequences, and moves past it.
+    ///
+    /// # Errors
+    /// Names the first sequence that cannot be trusted. The head is then of no further use.
+    pub fn admit(&mut self, frame: &Frame, mut each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
+        let at = |sequence: u64| move |fault: Fault| ChainError { sequence, fault };
+        let header = frame.header();
+        let first = self.next_sequence;
+        let records = frame.records().map_err(|e| at(first)(e.into()))?;
+        if header.first_sequence != first {
+            return Err(at(first)(Fault::Sequence { found: header.first_sequence }));
+        }
+        if header.previous != self.frame {
+            return Err(at(first)(Fault::PreviousFrame));
+        }
+        let mut first_time = None;
+        for (bytes, hash) in records {
+            let fail = at(self.next_sequence);
+            let record = Record::decode(bytes).map_err(|e| fail(e.into()))?;
+            let link = self.workspaces.get(&record.workspace_id).copied().unwrap_or_default();
+            if record.index != link.next_index {
+                return Err(fail(Fault::Index { found: record.index, expected: link.next_index }));
+            }
+            if record.previous != link.previous {
+                return Err(fail(Fault::PreviousRecord));
+            }
+            if record.time < self.time {
+                return Err(fail(Fault::Time));
+            }
+            first_time.get_or_insert(record.time);
+            let sequence = self.next_sequence;
+            self.extend(&record, hash);
+            each(sequence, &record, hash);
+        }
+        let times = (first_time.map(Timestamp::as_ms), self.time.as_ms());
+        if times != (Some(header.first_time_ms), header.last_time_ms) {
+            return Err(at(first)(Fault::Time));
+        }
+        self.close(frame.hash());
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The one file that knows bincode: events to bytes and back, trailing bytes refused.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+
+use crate::event::Event;
+use crate::limits::RECORD_BYTES_MAX;
+
+type Config = Configuration<LittleEndian, Varint, Limit<RECORD_BYTES_MAX>>;
+
+const CONFIG: Config = bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
+
+/// Appends the event's bytes.
+pub(crate) fn encode(event: &Event, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    bincode::serde::encode_into_std_write(event, to, CONFIG).map(|_| ()).map_err(|_| EncodeError)
+}
+
+/// Reads an event that fills `bytes` exactly.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    match bincode::serde::decode_from_slice(bytes, CONFIG) {
+        Ok((event, read)) if read == bytes.len() => Ok(event),
+        Ok(_) => Err(DecodeError::TrailingBytes),
+        Err(error) => Err(DecodeError::Malformed(error.to_string())),
+    }
+}
+
+/// An event that cannot be written; no event this project makes is one.
+#[derive(Debug, thiserror::Error)]
+#[error("the event is too large to be stored")]
+pub struct EncodeError;
+
+/// Bytes that are no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The event ends before its bytes do.
+    #[error("the event is followed by bytes that do not belong to it")]
+    TrailingBytes,
+    /// No event this version knows.
+    #[error("the event cannot be decoded: {0}")]
+    Malformed(String),
+}

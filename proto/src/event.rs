@@ -1,0 +1,56 @@
+//! What happened: one enum of families, in the past tense. Positions are part of the stored bytes.
+//!
+//! An event carries everything its receipt says, so a receipt is a function of one record and a key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ReceiptId;
+
+mod api_key;
+mod authorization;
+mod check;
+mod confirmation;
+mod escalation;
+mod signing_key;
+mod workspace;
+
+pub use api_key::ApiKeyEvent;
+pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked};
+pub use check::{CheckEvent, Decided, Subject, Verdict};
+pub use confirmation::{Answer, ConfirmationEvent, ConfirmationResolved};
+pub use escalation::{EscalationEvent, EscalationResolved, Resolution};
+pub use signing_key::SigningKeyEvent;
+pub use workspace::WorkspaceEvent;
+
+/// Something that happened in one workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A tenant came into being.
+    Workspace(WorkspaceEvent),
+    /// A caller's key was made or revoked.
+    ApiKey(ApiKeyEvent),
+    /// A key that signs receipts became active.
+    SigningKey(SigningKeyEvent),
+    /// A permission was recorded or withdrawn.
+    Authorization(AuthorizationEvent),
+    /// An agent asked for one scope and was answered.
+    Check(CheckEvent),
+    /// A user answered a confirm.
+    Confirmation(ConfirmationEvent),
+    /// A third party answered an escalate.
+    Escalation(EscalationEvent),
+}
+
+impl Event {
+    /// The receipt this event leads to, if it leads to one.
+    pub const fn receipt_id(&self) -> Option<ReceiptId> {
+        match self {
+            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Confirmation(_) => None,
+            Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.receipt_id),
+            Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.receipt_id),
+            Self::Check(CheckEvent::Decided(decided)) => Some(decided.receipt_id),
+            Self::Escalation(EscalationEvent::Resolved(resolved)) => Some(resolved.receipt_id),
+        }
+    }
+}

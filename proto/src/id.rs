@@ -1,0 +1,145 @@
+//! Ids: 16 bytes inside, a prefix and 26 characters of Crockford base32 only in text.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ulid::Ulid;
+
+/// Writes the ids this project knows; each kind is a type, so one cannot stand for another.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// What the text form begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// The id with these 16 bytes.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(u128::from_be_bytes(bytes))
+            }
+
+            /// The 16 bytes, big-endian, as stored.
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_be_bytes()
+            }
+
+            /// Reads the text form, and only the very text this id is written as.
+            ///
+            /// Nothing means that no such id was ever given out: ids are opaque to callers, so an unreadable
+            /// one is merely unknown.
+            pub fn parse(text: &str) -> Option<Self> {
+                let id = Self(Ulid::from_string(text.strip_prefix(Self::PREFIX)?).ok()?.0);
+                (id.to_string() == text).then_some(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(Self::PREFIX)?;
+                fmt::Display::fmt(&Ulid(self.0), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.to_bytes().serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <[u8; 16]>::deserialize(deserializer).map(Self::from_bytes)
+            }
+        }
+    };
+}
+
+id!(
+    /// A tenant: owner of a chain, of keys and of everything behind them.
+    WorkspaceId, "ws_"
+);
+id!(
+    /// The public part of an API key; its secret is never stored.
+    ApiKeyId, "ak_"
+);
+id!(
+    /// A signing key: the first 16 bytes of BLAKE3 over its 32 public bytes, so an id cannot be reused for another key.
+    KeyId, "key_"
+);
+id!(
+    /// A recorded permission, or the short-lived confirmation of one scope of it.
+    AuthorizationId, "auth_"
+);
+id!(
+    /// A receipt; its first 48 bits are the milliseconds of the record it is made from.
+    ReceiptId, "rcp_"
+);
+id!(
+    /// What a confirm answer asks the user to resolve.
+    Nonce, "cnf_"
+);
+id!(
+    /// What an escalate answer asks a third party to resolve.
+    EscalationId, "esc_"
+);
+
+impl ReceiptId {
+    /// Milliseconds since the epoch at which the receipt's record was written.
+    pub const fn time_ms(self) -> u64 {
+        Ulid(self.0).timestamp_ms()
+    }
+}
+
+impl KeyId {
+    /// The id of the key with these public bytes.
+    pub fn of(public_key: &[u8; 32]) -> Self {
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(blake3::hash(public_key).as_bytes()) {
+            *to = *from;
+        }
+        Self::from_bytes(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_bytes_agree() {
+        let id = ReceiptId::from_bytes([0x01; 16]);
+        let text = id.to_string();
+        assert_eq!(text.len(), 4 + 26);
+        assert_eq!(ReceiptId::parse(&text), Some(id));
+        assert_eq!(id.to_bytes(), [1; 16]);
+    }
+
+    #[test]
+    fn only_the_written_form_is_read() {
+        let text = ReceiptId::from_bytes([0x1f; 16]).to_string();
+        for other in [
+            text.to_lowercase(),
+            text.replacen("rcp_", "auth_", 1),
+            format!("{text} "),
+            text[..29].to_owned(),
+            String::new(),
+            "rcp_".to_owned(),
+            "rcp_ZZZZZZZZZZZZZZZZZZZZZZZZZZ".to_owned(),
+        ] {
+            assert_eq!(ReceiptId::parse(&other), None, "{other}");
+        }
+    }
+}

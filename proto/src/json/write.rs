@@ -1,0 +1,209 @@
+//! The canonical writer: the bytes that are signed.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{NotSignable, Object, Value};
+
+/// The canonical text of an object: what a caller's `context` or `metadata` is stored as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanonicalObject(Box<str>); // INVARIANT: written by `CanonicalObject::new`, or read from a record whose hash was checked
+
+impl CanonicalObject {
+    /// Writes the object.
+    ///
+    /// # Errors
+    /// Names the first place below `path` that cannot be signed.
+    pub fn new(object: &Object, path: &str) -> Result<Self, NotSignable> {
+        let mut out = String::new();
+        members(object, path, &mut out)?;
+        Ok(Self(out.into()))
+    }
+
+    /// The canonical text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The object again.
+    pub fn to_object(&self) -> Object {
+        match Value::parse(self.0.as_bytes()) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) | Err(_) => Object::new(),
+        }
+    }
+}
+
+impl Serialize for CanonicalObject {
+    /// Stored as its text; shown to people as the object it is.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            Value::Object(self.to_object()).serialize(serializer)
+        } else {
+            serializer.serialize_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CanonicalObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Default for CanonicalObject {
+    fn default() -> Self {
+        Self("{}".into())
+    }
+}
+
+pub(super) fn value(value: &Value, path: &str, out: &mut String) -> Result<(), NotSignable> {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Int(n) => {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{n}");
+        }
+        Value::Text(text) => escape_into(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                self::value(item, "", out).map_err(|e| e.below(&format!("{path}[{i}]")))?;
+            }
+            out.push(']');
+        }
+        Value::Object(object) => members(object, path, out)?,
+        Value::Unsafe(defect) => return Err(NotSignable { path: path.to_owned(), defect: *defect }),
+    }
+    Ok(())
+}
+
+/// Appends the canonical bytes of an object.
+///
+/// # Errors
+/// Names the first place below `path` that cannot be signed; then `out` is left in pieces.
+pub fn members(object: &Object, path: &str, out: &mut String) -> Result<(), NotSignable> {
+    out.push('{');
+    for (i, (name, member)) in object.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        escape_into(name, out);
+        out.push(':');
+        value(member, "", out).map_err(|e| e.below(&if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }))?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+impl NotSignable {
+    /// The same place seen from further up: paths are only spelt where something is wrong.
+    fn below(self, parent: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        Self { path: format!("{parent}{dot}{}", self.path), defect: self.defect }
+    }
+}
+
+/// Appends the text in quotes; only `"`, `\` and U+0000..U+001F are escaped, the latter always as `\u00xx`.
+pub fn escape_into(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| matches!(c, '"' | '\\' | '\0'..='\u{1f}')) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        match chars.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some(control) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Result<String, String> {
+        let mut out = String::new();
+        let value = Value::parse(text.as_bytes()).map_err(|e| e.to_string())?;
+        value.write_canonical("", &mut out).map_err(|e| e.to_string())?;
+        Ok(out)
+    }
+
+    #[test]
+    fn writes_the_contract_to_the_byte() {
+        for (text, expected) in [
+            (r#" { "b" : [ 1 , -2 ] , "a" : { } } "#, r#"{"a":{},"b":[1,-2]}"#),
+            // U+1F600 is D83D DE00 in UTF-16, so it sorts before U+FF61.
+            ("{\"\u{ff61}\":1,\"\u{1f600}\":2}", "{\"\u{1f600}\":2,\"\u{ff61}\":1}"),
+            (r#""\n\t\u0000\u001F\u007f\/\"\\""#, "\"\\u000a\\u0009\\u0000\\u001f\u{7f}/\\\"\\\\\""),
+            (r#""\ud83d\ude00 \uD7FF \u00e9""#, "\"\u{1f600} \u{d7ff} \u{e9}\""),
+            ("[9007199254740991,-9007199254740991,0,true,false,null]", "[9007199254740991,-9007199254740991,0,true,false,null]"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_what_cannot_be_signed() {
+        for (text, error) in [
+            (r#"{"a":[0,{"b":1.0}]}"#, "`a[1].b` is a float; only integers can be signed"),
+            ("[[1e2]]", "`[0][0]` is a float; only integers can be signed"),
+            ("[-0]", "`[0]` is a float; only integers can be signed"),
+            ("[9007199254740992]", "`[0]` is an integer beyond plus or minus 9007199254740991"),
+            ("[-99999999999999999999999]", "`[0]` is an integer beyond plus or minus 9007199254740991"),
+            (r#"{"a":{"x":1,"y":2,"x":1}}"#, "`a.x` is given more than once"),
+            (r#"{"a":{"x":1,"\u0078":1}}"#, "`a.x` is given more than once"),
+            (r#"["\ud800"]"#, "`[0]` contains a lone surrogate"),
+            (r#"["\ud800\ud800\udc00"]"#, "`[0]` contains a lone surrogate"),
+            (r#"["\udc00\ud800"]"#, "`[0]` contains a lone surrogate"),
+            (r#"{"a":{"\ud800":1}}"#, r#"`a."\ud800"` contains a lone surrogate"#),
+        ] {
+            assert_eq!(canonical(text), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let deep = "[".repeat(200_000);
+        for text in [
+            "",
+            " ",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "01",
+            "-",
+            "1.",
+            "1e",
+            ".5",
+            "+1",
+            "\"\u{1}\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "nul",
+            "1 2",
+            "\u{feff}1",
+            "NaN",
+            &deep,
+        ] {
+            assert!(Value::parse(text.as_bytes()).is_err(), "{text:.20}");
+        }
+        assert!(Value::parse(b"\"\xff\"").is_err());
+        assert!(Value::parse(b"\"\xed\xa0\x80\"").is_err(), "a surrogate in UTF-8 is no UTF-8");
+    }
+}

@@ -1,0 +1,28 @@
+//! The wire contracts of allowlog: everything a third party needs to read a log or to verify a receipt.
+//!
+//! No clock, no I/O, no runtime. `FORMAT.md` beside this crate specifies every byte in prose.
+//! Read in this order:
+
+pub mod limits;
+
+pub mod id;
+pub mod money;
+pub mod text;
+pub mod time;
+
+pub mod json;
+
+pub mod chain;
+pub mod event;
+pub mod frame;
+pub mod reason;
+pub mod record;
+
+pub mod key_document;
+pub mod receipt;
+pub mod signing;
+pub mod verify;
+
+pub mod api;
+
+mod codec;

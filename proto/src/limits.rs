@@ -1,0 +1,82 @@
+//! Every limit of the project in one place, with the relations between them asserted when it is compiled.
+
+/// Largest and (negated) smallest integer that JSON readers of every kind keep exact: 2^53 - 1.
+pub const SAFE_INTEGER_MAX: i64 = 9_007_199_254_740_991;
+
+/// Request body, except where metadata may come with it.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Request body of calls that carry metadata.
+pub const BODY_METADATA_BYTES_MAX: usize = 256 * 1024;
+/// Nesting at which a JSON text is refused as malformed, so that no reader recurses deeper.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+/// `user_id`, in bytes of UTF-8, as every length here.
+pub const USER_ID_BYTES_MAX: usize = 256;
+/// `agent_id`.
+pub const AGENT_ID_BYTES_MAX: usize = 256;
+/// Name of a scope.
+pub const SCOPE_NAME_BYTES_MAX: usize = 128;
+/// `resource` of a check.
+pub const RESOURCE_BYTES_MAX: usize = 512;
+/// `session_id` of a check.
+pub const SESSION_ID_BYTES_MAX: usize = 256;
+/// Who resolved an escalation, and to whom it goes.
+pub const APPROVER_BYTES_MAX: usize = 128;
+/// Who revoked an authorization.
+pub const LABEL_BYTES_MAX: usize = 128;
+/// Free text with a revoke or a resolution.
+pub const NOTE_BYTES_MAX: usize = 512;
+/// `resource_pattern`.
+pub const PATTERN_BYTES_MAX: usize = 256;
+/// Name of a workspace or of an API key.
+pub const NAME_BYTES_MAX: usize = 128;
+/// An id as a caller writes it: opaque, only its size is bounded.
+pub const OPAQUE_ID_BYTES_MAX: usize = 256;
+
+/// Scopes in one authorization.
+pub const SCOPES_GRANTED_MAX: usize = 100;
+/// Scopes in one check.
+pub const SCOPES_CHECKED_MAX: usize = 25;
+/// Strings in one list constraint.
+pub const CONSTRAINT_LIST_MAX: usize = 128;
+/// One string of a list constraint.
+pub const CONSTRAINT_ITEM_BYTES_MAX: usize = 256;
+/// `context` of a check, as compact JSON.
+pub const CONTEXT_BYTES_MAX: usize = 4096;
+/// Nesting of `context` and `metadata`; the object itself is the first level.
+pub const CONTEXT_DEPTH_MAX: usize = 32;
+
+/// A confirmation nonce lives 5 minutes.
+pub const NONCE_LIFE_MS: u64 = 5 * 60 * 1000;
+/// Longest life of a confirmation once given, in seconds.
+pub const CONFIRMATION_TTL_S_MAX: i64 = 300;
+/// Life of a confirmation when the caller names none, in seconds.
+pub const CONFIRMATION_TTL_S_DEFAULT: i64 = 60;
+/// An escalation is open for 24 h, and its resolution counts for 24 h.
+pub const ESCALATION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// How far ahead of the verifier's clock a receipt may be issued.
+pub const ISSUED_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// One stored record, header included.
+pub const RECORD_BYTES_MAX: usize = 512 * 1024;
+/// One stored frame.
+pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A commit stops taking further commands once its records pass this size.
+pub const COMMIT_BYTES_GOAL: usize = 256 * 1024;
+/// A commit takes at most this many commands.
+pub const COMMIT_COMMANDS_MAX: usize = 256;
+
+// The largest events: a create with its metadata, a check of every scope with a full context.
+const _: () = assert!(BODY_METADATA_BYTES_MAX + 64 * 1024 < RECORD_BYTES_MAX);
+const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX
+    + RESOURCE_BYTES_MAX
+    + SESSION_ID_BYTES_MAX
+    + USER_ID_BYTES_MAX
+    + AGENT_ID_BYTES_MAX
+    + SCOPE_NAME_BYTES_MAX
+    + APPROVER_BYTES_MAX
+    + OPAQUE_ID_BYTES_MAX
+    + 512;
+const _: () = assert!(COMMIT_BYTES_GOAL + RECORD_BYTES_MAX + SCOPES_CHECKED_MAX * CHECK_RECORD_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!(CONTEXT_DEPTH_MAX < JSON_DEPTH_MAX);

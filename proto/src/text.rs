@@ -1,0 +1,120 @@
+//! Customers' strings: bounded types, checked once at the edge and trusted afterwards.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits;
+
+/// A string outside its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {min} to {max} bytes long")]
+pub struct LengthError {
+    min: usize,
+    max: usize,
+}
+
+macro_rules! bounded_text {
+    ($(#[$doc:meta])* $name:ident, $min:expr, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>); // INVARIANT: between $min and $max bytes
+
+        impl $name {
+            /// Takes the text if its length in bytes is within the bounds.
+            ///
+            /// # Errors
+            /// Names the bounds.
+            pub fn new(text: &str) -> Result<Self, LengthError> {
+                if ($min..=$max).contains(&text.len()) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(LengthError { min: $min, max: $max })
+                }
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Box::<str>::deserialize(deserializer)?;
+                if ($min..=$max).contains(&text.len()) {
+                    Ok(Self(text))
+                } else {
+                    Err(serde::de::Error::custom(LengthError { min: $min, max: $max }))
+                }
+            }
+        }
+    };
+}
+
+bounded_text!(
+    /// The person an agent acts for: opaque, 1 to 256 bytes.
+    UserId, 1, limits::USER_ID_BYTES_MAX
+);
+bounded_text!(
+    /// The agent that acts: opaque, 1 to 256 bytes.
+    AgentId, 1, limits::AGENT_ID_BYTES_MAX
+);
+bounded_text!(
+    /// What may be done, dotted by convention (`email.send`): 1 to 128 bytes.
+    ScopeName, 1, limits::SCOPE_NAME_BYTES_MAX
+);
+bounded_text!(
+    /// What it is done to: up to 512 bytes, compared exactly.
+    Resource, 0, limits::RESOURCE_BYTES_MAX
+);
+bounded_text!(
+    /// The caller's own session: up to 256 bytes.
+    SessionId, 0, limits::SESSION_ID_BYTES_MAX
+);
+bounded_text!(
+    /// A third party who resolves escalations: opaque, 1 to 128 bytes.
+    Approver, 1, limits::APPROVER_BYTES_MAX
+);
+bounded_text!(
+    /// Who revoked (`user`, `admin`, `expired`, `superseded` ...): 1 to 128 bytes.
+    Label, 1, limits::LABEL_BYTES_MAX
+);
+bounded_text!(
+    /// Free text for a human: up to 512 bytes.
+    Note, 0, limits::NOTE_BYTES_MAX
+);
+bounded_text!(
+    /// `*` matches any run of characters, all else itself: up to 256 bytes.
+    Pattern, 0, limits::PATTERN_BYTES_MAX
+);
+bounded_text!(
+    /// One string of a list constraint: up to 256 bytes.
+    ConstraintItem, 0, limits::CONSTRAINT_ITEM_BYTES_MAX
+);
+bounded_text!(
+    /// Name of a workspace or of an API key: 1 to 128 bytes.
+    Name, 1, limits::NAME_BYTES_MAX
+);
+bounded_text!(
+    /// An id as a caller wrote it: its alphabet is never judged, 1 to 256 bytes.
+    OpaqueId, 1, limits::OPAQUE_ID_BYTES_MAX
+);
