@@ -1,1 +1,11 @@
-//! x
+//! The pure core of allowlog: state folded from events, the decisions made on it, and what receipts say.
+//!
+//! No clock, no chance, no I/O, no async: time and chance are arguments. Read in this order:
+
+pub mod command;
+pub mod ids;
+pub mod rejected;
+
+pub mod decide;
+pub mod receipts;
+pub mod state;

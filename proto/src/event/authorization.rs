@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AuthorizationId, ReceiptId};
 use crate::json::CanonicalObject;
+use crate::reason::PolicyVersion;
 use crate::text::{AgentId, Approver, ConstraintItem, Label, Note, Pattern, ScopeName, UserId};
 use crate::time::Timestamp;
 
@@ -42,6 +43,8 @@ pub struct Granted {
     pub replaces: Option<AuthorizationId>,
     /// The caller's own members for the receipt.
     pub metadata: CanonicalObject,
+    /// By which version of the decision logic.
+    pub policy_version: PolicyVersion,
 }
 
 /// One scope of an authorization.
@@ -85,4 +88,6 @@ pub struct Revoked {
     pub superseded_by: Option<AuthorizationId>,
     /// For a human.
     pub notes: Option<Note>,
+    /// By which version of the decision logic.
+    pub policy_version: PolicyVersion,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AuthorizationId, EscalationId, ReceiptId};
+use crate::reason::PolicyVersion;
 use crate::text::{AgentId, Approver, Note, Resource, ScopeName, UserId};
 
 /// What happens to an escalation.
@@ -38,6 +39,8 @@ pub struct EscalationResolved {
     pub resolved_by: Approver,
     /// For a human.
     pub note: Option<Note>,
+    /// By which version of the decision logic.
+    pub policy_version: PolicyVersion,
 }
 
 /// The answer of a third party.

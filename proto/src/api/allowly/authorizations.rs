@@ -274,7 +274,7 @@ pub struct AuthorizationBody {
 /// A revoke as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RevokeBody {
-    /// Who revokes.
+    /// Who revokes; `superseded` wherever `superseded_by` is given, whatever else the caller says.
     pub revoked_by: Option<Label>,
     /// What takes its place; whether there is such an authorization is for the decider to say.
     pub superseded_by: Option<OpaqueId>,
@@ -289,12 +289,10 @@ impl RevokeBody {
     /// Every field at fault.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::of(body, "body");
-        let revoked_by = fields.optional("revoked_by", text(Label::new));
+        let given_by = fields.optional("revoked_by", text(Label::new));
         let superseded_by = fields.optional("superseded_by", text(OpaqueId::new));
         let notes = fields.optional("notes", text(Note::new));
-        if superseded_by.is_some() && revoked_by.as_ref().is_some_and(|by| by.as_str() != "superseded") {
-            fields.refuse("revoked_by", "must be `superseded` or absent where `superseded_by` is given");
-        }
+        let revoked_by = if superseded_by.is_some() { Label::new("superseded").ok() } else { given_by };
         if fields.is_sound() { Ok(Self { revoked_by, superseded_by, notes }) } else { Err(fields.into_errors()) }
     }
 }

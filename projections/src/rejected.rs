@@ -1,0 +1,30 @@
+//! Rejections: nothing was decided and nothing is stored. A denial is no rejection, it is a decision.
+
+use allowlog_proto::api::envelope::FieldError;
+
+/// Why a command was not decided; the caller must act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The API key is unknown or revoked; which of these is nobody's business.
+    #[error("invalid or revoked API key")]
+    Unauthorized,
+    /// No such thing in this workspace.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It was done before, or otherwise.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// It was there once.
+    #[error("{0}")]
+    Gone(&'static str),
+    /// The request contradicts the state or the time.
+    #[error("the request is invalid")]
+    Invalid(Vec<FieldError>),
+}
+
+impl Rejected {
+    /// One field at fault.
+    pub fn field(field: &str, message: &str) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+}

@@ -1,0 +1,146 @@
+//! Authorizations: what was granted, what of it has been used today, and the answers people gave.
+
+use std::collections::BTreeMap;
+
+use allowlog_proto::event::{AuthorizationEvent, Constraints, Granted};
+use allowlog_proto::id::{EscalationId, WorkspaceId};
+use allowlog_proto::record::Record;
+use allowlog_proto::text::{AgentId, Approver, Resource, ScopeName, UserId};
+use allowlog_proto::time::Timestamp;
+
+use super::State;
+
+/// A recorded permission; revoked ones stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization {
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// For whom the agent acts.
+    pub user_id: UserId,
+    /// Who acts.
+    pub agent_id: AgentId,
+    /// From this instant on nothing is allowed.
+    pub expires_at: Timestamp,
+    /// From when on it is over.
+    pub revoked_at: Option<Timestamp>,
+    /// What may be done.
+    pub scopes: Box<[Scope]>,
+    /// The answers people gave, by place in `scopes` and resource.
+    live: BTreeMap<(usize, Option<Resource>), Live>,
+}
+
+/// One granted scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// What may be done.
+    pub name: ScopeName,
+    /// Within which limits.
+    pub constraints: Option<Box<Constraints>>,
+    /// Whether the user is asked each time.
+    pub requires_confirm: bool,
+    /// Whether a third party is asked each time.
+    pub requires_escalation: bool,
+    /// Which third party.
+    pub escalation_to: Option<Approver>,
+    /// Allows given on the latest day there were any.
+    pub window: Window,
+}
+
+/// Allows given on one UTC day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    day: u64,
+    allows: u64,
+}
+
+/// The answers people gave for one scope and resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    /// The user said yes until this instant, exclusive.
+    pub confirmed_until: Option<Timestamp>,
+    /// The latest escalation.
+    pub escalation: Option<EscalationId>,
+}
+
+impl Window {
+    /// Allows given on the day of `now`.
+    pub const fn allows_on(&self, now: Timestamp) -> u64 {
+        if self.day == now.day() { self.allows } else { 0 }
+    }
+
+    /// One more allow, on the day of `now`.
+    pub(super) const fn count(&mut self, now: Timestamp) {
+        *self = Self { day: now.day(), allows: self.allows_on(now).saturating_add(1) };
+    }
+}
+
+impl Authorization {
+    /// The scope of this name with its place.
+    pub fn scope(&self, name: &ScopeName) -> Option<(usize, &Scope)> {
+        self.scopes.iter().enumerate().find(|(_, scope)| scope.name == *name)
+    }
+
+    /// The answers people gave for the scope at this place and this very resource, none included.
+    pub fn live(&self, scope: usize, resource: Option<&Resource>) -> Live {
+        if self.live.is_empty() {
+            return Live::default();
+        }
+        self.live.get(&(scope, resource.cloned())).copied().unwrap_or_default()
+    }
+
+    pub(super) fn live_mut(&mut self, scope: usize, resource: Option<Resource>) -> &mut Live {
+        self.live.entry((scope, resource)).or_default()
+    }
+
+    pub(super) fn forget_confirmation(&mut self, scope: usize, resource: &Option<Resource>, now: Timestamp) {
+        let key = (scope, resource.clone());
+        if let Some(live) = self.live.get_mut(&key)
+            && live.confirmed_until.is_some_and(|until| until <= now)
+        {
+            live.confirmed_until = None;
+            if live.escalation.is_none() {
+                self.live.remove(&key);
+            }
+        }
+    }
+}
+
+impl State {
+    pub(super) fn apply_authorization(&mut self, record: &Record, event: &AuthorizationEvent) {
+        match event {
+            AuthorizationEvent::Granted(granted) => {
+                let authorization = Authorization::granted(record.workspace_id, granted);
+                let before = self.authorizations.insert(granted.authorization_id, authorization);
+                assert!(before.is_none(), "an authorization is granted once");
+            }
+            AuthorizationEvent::Revoked(revoked) => {
+                let authorization = self.authorizations.get_mut(&revoked.authorization_id);
+                let before = authorization.map(|a| a.revoked_at.replace(record.time));
+                assert!(before == Some(None), "a live authorization is revoked");
+            }
+        }
+    }
+}
+
+impl Authorization {
+    fn granted(workspace_id: WorkspaceId, granted: &Granted) -> Self {
+        let target = |name: &ScopeName| granted.escalation_targets.iter().find(|(scope, _)| scope == name);
+        let scopes = granted.scopes.iter().map(|grant| Scope {
+            name: grant.name.clone(),
+            constraints: grant.constraints.clone(),
+            requires_confirm: granted.requires_confirm_for.contains(&grant.name),
+            requires_escalation: granted.requires_escalation_for.contains(&grant.name),
+            escalation_to: target(&grant.name).map(|(_, target)| target.clone()),
+            window: Window::default(),
+        });
+        Self {
+            workspace_id,
+            user_id: granted.user_id.clone(),
+            agent_id: granted.agent_id.clone(),
+            expires_at: granted.expires_at,
+            revoked_at: None,
+            scopes: scopes.collect(),
+            live: BTreeMap::new(),
+        }
+    }
+}

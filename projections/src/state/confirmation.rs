@@ -1,0 +1,41 @@
+//! Questions to the user, and the confirmations that come of them.
+
+use allowlog_proto::event::{Answer, ConfirmationEvent};
+use allowlog_proto::id::AuthorizationId;
+use allowlog_proto::text::{Resource, ScopeName};
+use allowlog_proto::time::Timestamp;
+
+use super::{Lapse, State};
+
+/// What a user was asked and has not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// About which authorization.
+    pub authorization_id: AuthorizationId,
+    /// About which of its scopes.
+    pub scope: ScopeName,
+    /// On which resource.
+    pub resource: Option<Resource>,
+    /// When it lapses, exclusive.
+    pub expires_at: Timestamp,
+}
+
+impl State {
+    pub(super) fn apply_confirmation(&mut self, event: &ConfirmationEvent) {
+        let ConfirmationEvent::Resolved(resolved) = event;
+        let Some(question) = self.questions.remove(&resolved.nonce) else {
+            unreachable!("an open question is answered, once");
+        };
+        self.lapses.remove(&(question.expires_at, Lapse::Question(resolved.nonce)));
+        let Answer::Approved { expires_at, .. } = resolved.answer else { return };
+        let Some(authorization) = self.authorizations.get_mut(&resolved.authorization_id) else {
+            unreachable!("a confirmation belongs to an authorization");
+        };
+        let Some((place, _)) = authorization.scope(&resolved.scope) else {
+            unreachable!("a confirmation belongs to a granted scope");
+        };
+        let live = authorization.live_mut(place, resolved.resource.clone());
+        live.confirmed_until = live.confirmed_until.max(Some(expires_at));
+        self.lapses.insert((expires_at, Lapse::Confirmation(resolved.authorization_id, place, resolved.resource.clone())));
+    }
+}

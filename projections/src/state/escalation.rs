@@ -1,0 +1,91 @@
+//! Escalations: a lifecycle, moved by value.
+
+use allowlog_proto::event::{EscalationEvent, Resolution};
+use allowlog_proto::id::AuthorizationId;
+use allowlog_proto::limits::ESCALATION_LIFE_MS;
+use allowlog_proto::record::Record;
+use allowlog_proto::text::{Approver, Resource, ScopeName};
+use allowlog_proto::time::Timestamp;
+
+use super::State;
+
+/// A question to a third party. It stays, so that the same answer can be given twice and a late one be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Escalation {
+    /// About which authorization.
+    pub authorization_id: AuthorizationId,
+    /// About which of its scopes.
+    pub scope: ScopeName,
+    /// On which resource.
+    pub resource: Option<Resource>,
+    /// Who was asked.
+    pub escalation_to: Option<Approver>,
+    /// How far it is.
+    pub status: Status,
+}
+
+/// How far an escalation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Asked.
+    Open {
+        /// When it lapses, exclusive.
+        expires_at: Timestamp,
+    },
+    /// Answered with yes.
+    Approved {
+        /// By whom.
+        by: Approver,
+        /// When; good for 24 h.
+        at: Timestamp,
+        /// Whether a check has used it.
+        consumed: bool,
+    },
+    /// Answered with no.
+    Rejected {
+        /// By whom.
+        by: Approver,
+        /// When; good for 24 h.
+        at: Timestamp,
+    },
+}
+
+impl Status {
+    /// Whether an answer can still be given at `now`.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Open { expires_at } if now < *expires_at)
+    }
+
+    /// Whether a check may use it at `now`.
+    pub fn is_approved(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Approved { at, consumed: false, .. } if now < at.saturating_add_ms(ESCALATION_LIFE_MS))
+    }
+
+    /// Whether it denies checks at `now`.
+    pub fn is_rejected(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Rejected { at, .. } if now < at.saturating_add_ms(ESCALATION_LIFE_MS))
+    }
+
+    pub(super) fn consume(&mut self) {
+        let Self::Approved { consumed, .. } = self else {
+            unreachable!("only an approval is consumed");
+        };
+        assert!(!*consumed, "an approval is consumed once");
+        *consumed = true;
+    }
+}
+
+impl State {
+    pub(super) fn apply_escalation(&mut self, record: &Record, event: &EscalationEvent) {
+        let EscalationEvent::Resolved(resolved) = event;
+        let Some(escalation) = self.escalations.get_mut(&resolved.escalation_id) else {
+            unreachable!("an escalation is opened before it is resolved");
+        };
+        assert!(matches!(escalation.status, Status::Open { .. }), "an escalation is resolved once");
+        let (by, at) = (resolved.resolved_by.clone(), record.time);
+        escalation.status = match resolved.resolution {
+            Resolution::Approved => Status::Approved { by, at, consumed: false },
+            Resolution::Rejected => Status::Rejected { by, at },
+        };
+    }
+}
