@@ -1,1 +1,22 @@
+//! The shell of allowlog: the only place with effects. Read in this order:
 
+pub mod chance;
+pub mod clock;
+pub mod telemetry;
+
+pub mod api_key;
+pub mod data_dir;
+pub mod keyring;
+
+pub mod engine;
+pub mod latch;
+pub mod log;
+pub mod receipts;
+pub mod replay;
+pub mod signing;
+pub mod writer;
+
+pub mod app;
+pub mod cli;
+pub mod http;
+pub mod opening;

@@ -1,0 +1,132 @@
+//! The application: the parts put together, and taken apart in the right order.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use allowlog_projections::command::{Command, Operation};
+use allowlog_projections::decide::{Outcome, WorkspaceCreated};
+use allowlog_projections::ids::Ids;
+use allowlog_proto::text::Name;
+use tokio::sync::{oneshot, watch};
+
+use crate::api_key;
+use crate::clock::Clock;
+use crate::engine::{Engine, Failure};
+use crate::keyring::{Keyring, KeyringError};
+use crate::latch::Latch;
+use crate::log::Store;
+use crate::replay::Replayed;
+use crate::signing::Signing;
+use crate::writer::Writer;
+
+/// What faces and commands work with. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Decides.
+    pub engine: Engine,
+    /// Is read, never written from here.
+    pub store: Arc<dyn Store>,
+    /// Draws and hashes.
+    pub keyring: Arc<Keyring>,
+    /// Log sequence behind the last signed record.
+    pub signed: watch::Receiver<u64>,
+    /// What absolute links begin with, without a slash at its end.
+    pub public_url: Arc<str>,
+    /// Opens `/admin/v1`.
+    pub admin_token: Arc<str>,
+}
+
+/// What an application is started from.
+pub struct Parts {
+    /// Where frames are kept.
+    pub store: Arc<dyn Store>,
+    /// What the store comes to.
+    pub replayed: Replayed,
+    /// Keys of every workspace.
+    pub keyring: Arc<Keyring>,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// What absolute links begin with.
+    pub public_url: String,
+    /// Opens `/admin/v1`.
+    pub admin_token: String,
+}
+
+/// The threads behind an application. They end once every [`App`] is gone: the writer first, when its queue is empty.
+pub struct Threads {
+    writer: JoinHandle<()>,
+    signing: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl App {
+    /// Starts the writer and the followers.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn start(parts: Parts) -> std::io::Result<(Self, Threads)> {
+        let Parts { store, replayed, keyring, clock, ids, public_url, admin_token } = parts;
+        let latch = Arc::new(Latch::default());
+        let (engine, queue) = Engine::new(Arc::clone(&latch));
+        let (wake, woken) = sync_channel(1);
+        let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), &replayed.state);
+        let signing = follower.start(woken)?;
+        let (writer, ended) = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, wake).start(queue)?;
+        let public_url = public_url.trim_end_matches('/').into();
+        let app = Self { engine, store, keyring, signed, public_url, admin_token: admin_token.into() };
+        Ok((app, Threads { writer, signing, ended }))
+    }
+
+    /// Makes a workspace with its first signing key and its first API key, whose text is returned to be shown once.
+    ///
+    /// # Errors
+    /// Says who must act.
+    pub async fn create_workspace(&self, name: Name) -> Result<(WorkspaceCreated, String), CreateError> {
+        let public_key = self.generate_signing_key().await?;
+        let first = Name::new("first").map_err(|_| Failure::Unavailable)?;
+        let (text, api_key) = api_key::draw(first, &self.keyring);
+        let command = Command::Operator(Operation::CreateWorkspace { name, public_key, api_key });
+        match self.engine.submit(command).await?.outcome {
+            Outcome::WorkspaceCreated(created) => Ok((created, text)),
+            _ => Err(Failure::Unavailable.into()),
+        }
+    }
+
+    /// Draws a signing key and seals it; the disk is waited for beside the threads that answer.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn generate_signing_key(&self) -> Result<[u8; 32], CreateError> {
+        let keyring = Arc::clone(&self.keyring);
+        let generated = tokio::task::spawn_blocking(move || keyring.generate()).await;
+        Ok(generated.map_err(|_| Failure::Unavailable)??)
+    }
+}
+
+/// Why no workspace or signing key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The core.
+    #[error(transparent)]
+    Engine(#[from] Failure),
+    /// The keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+}
+
+impl Threads {
+    /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored and signed.
+    /// False if one of them panicked.
+    pub fn join(self) -> bool {
+        self.writer.join().is_ok() & self.signing.join().is_ok()
+    }
+
+    /// Waits for the end of the writer: while an [`App`] is there, that is a defect.
+    pub async fn writer_ended(&mut self) {
+        // Nothing is ever sent; the sender is dropped.
+        let _ = (&mut self.ended).await;
+    }
+}

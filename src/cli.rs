@@ -1,0 +1,92 @@
+//! The command line. Every flag has a twin in the environment; every command is a file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod api_key;
+mod client;
+mod init;
+mod log;
+mod progress;
+mod receipt;
+mod replay;
+mod serve;
+mod signing_key;
+mod workspace;
+
+/// Self-hosted authorization server for AI agents: decisions on a hash-chained log, with receipts anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "allowlog", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server; an empty data directory is initialised first
+    Serve(serve::Serve),
+    /// Initialise a data directory without running the server
+    Init(init::Init),
+    /// Workspaces of a running server
+    #[command(subcommand)]
+    Workspace(workspace::Workspace),
+    /// API keys of a running server
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKey),
+    /// Signing keys of a running server
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
+    /// Check or print the log of a stopped server
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Rebuild the state of a stopped server from its log, and nothing else
+    Replay(replay::Replay),
+    /// Check receipts offline
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
+}
+
+/// The data directory.
+#[derive(Debug, Args)]
+struct DataArgument {
+    /// Data directory
+    #[arg(long = "data", env = "ALLOWLOG_DATA", default_value = "./allowlog-data", value_name = "DIR")]
+    path: PathBuf,
+}
+
+/// Where secrets at rest are sealed.
+#[derive(Debug, Args)]
+struct MasterKeyArgument {
+    /// Master key, 64 hexadecimal digits; without it the file `master.key` in the data directory is used
+    #[arg(long = "master-key", env = "ALLOWLOG_MASTER_KEY", hide_env_values = true, value_name = "HEX")]
+    master_key: Option<String>,
+}
+
+/// What a command comes to: an error is printed behind the name of the program.
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let outcome = match arguments.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Init(init) => init.run(),
+        Command::Workspace(workspace) => workspace.run(),
+        Command::ApiKey(api_key) => api_key.run(),
+        Command::SigningKey(signing_key) => signing_key.run(),
+        Command::Log(log) => log.run(),
+        Command::Replay(replay) => replay.run(),
+        Command::Receipt(receipt) => receipt.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("allowlog: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// A runtime for the commands that need one.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

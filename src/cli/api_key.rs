@@ -1,0 +1,55 @@
+//! `allowlog api-key create|list|revoke`.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::json;
+
+use super::Outcome;
+use super::client::Client;
+
+#[derive(Debug, Subcommand)]
+pub enum ApiKey {
+    /// Make an API key; it is printed this once
+    Create {
+        /// Of which workspace
+        #[arg(long)]
+        workspace: String,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// List the API keys of a workspace, without their secrets
+    List {
+        /// Of which workspace
+        #[arg(long)]
+        workspace: String,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Revoke an API key: the next request with it is refused
+    Revoke {
+        /// Of which workspace
+        #[arg(long)]
+        workspace: String,
+        /// The key's id, as in the list
+        api_key_id: String,
+        #[command(flatten)]
+        client: Client,
+    },
+}
+
+impl ApiKey {
+    pub fn run(self) -> Outcome {
+        match self {
+            Self::Create { workspace, name, client } => {
+                client.call(Method::POST, &format!("workspaces/{workspace}/api-keys"), Some(&json!({ "name": name })))
+            }
+            Self::List { workspace, client } => client.call(Method::GET, &format!("workspaces/{workspace}/api-keys"), None),
+            Self::Revoke { workspace, api_key_id, client } => {
+                client.call(Method::DELETE, &format!("workspaces/{workspace}/api-keys/{api_key_id}"), None)
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `allowlog init`: a data directory with its first workspace, without a server.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use allowlog_proto::text::Name;
+use clap::Args;
+use serde_json::json;
+
+use super::{DataArgument, MasterKeyArgument, Outcome, runtime};
+use crate::app::App;
+use crate::opening::open;
+
+#[derive(Debug, Args)]
+pub struct Init {
+    #[command(flatten)]
+    data: DataArgument,
+    #[command(flatten)]
+    master: MasterKeyArgument,
+    /// Name of the first workspace
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Init {
+    pub fn run(self) -> Outcome {
+        let name = Name::new(&self.name).map_err(|e| format!("the name {e}"))?;
+        let (_lock, parts) = open(&self.data.path, self.master.master_key.as_deref(), String::new(), |_| {})?;
+        if parts.replayed.chain.next_sequence() > 0 {
+            return Err(format!("`{}` is initialised already", self.data.path.display()).into());
+        }
+        let (store, admin_token) = (Arc::clone(&parts.store), parts.admin_token.clone());
+        let (app, threads) = App::start(parts)?;
+        let created = runtime()?.block_on(app.create_workspace(name));
+        drop(app);
+        threads.join();
+        drop(store);
+        let (created, api_key) = created?;
+        if self.json {
+            println!(
+                "{}",
+                json!({
+                    "workspace_id": created.workspace_id,
+                    "api_key": api_key,
+                    "admin_token": admin_token,
+                    "key_id": created.key_id,
+                })
+            );
+        } else {
+            println!("`{}` is initialised. The API key is shown this once:\n", self.data.path.display());
+            println!("  workspace    {}", created.workspace_id);
+            println!("  API key      {api_key}");
+            println!("  signing key  {}", created.key_id);
+            println!("  admin token  {admin_token}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

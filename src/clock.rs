@@ -1,0 +1,47 @@
+//! The one file that reads a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use allowlog_proto::time::Timestamp;
+
+/// Where time comes from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clock, which may jump; the writer sees to it that decisions never go back.
+    Wall,
+    /// A clock that stands still until somebody moves it: for tests and simulations.
+    Virtual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// A clock that stands at this instant.
+    pub fn standing_at(time: Timestamp) -> Self {
+        Self::Virtual(Arc::new(AtomicU64::new(time.as_ms())))
+    }
+
+    /// The time now, to the millisecond.
+    pub fn now(&self) -> Timestamp {
+        let ms = match self {
+            Self::Wall => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+            Self::Virtual(ms) => ms.load(Ordering::SeqCst),
+        };
+        Timestamp::from_ms(ms).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Moves a virtual clock; the machine's is not ours to move.
+    pub fn set(&self, time: Timestamp) {
+        if let Self::Virtual(ms) = self {
+            ms.store(time.as_ms(), Ordering::SeqCst);
+        }
+    }
+
+    /// Moves a virtual clock ahead.
+    pub fn advance_ms(&self, ms: u64) {
+        self.set(self.now().saturating_add_ms(ms));
+    }
+}

@@ -1,0 +1,125 @@
+//! The data directory: where things are in it, and the lock that keeps a second process out.
+//!
+//! ```text
+//! lock          held while a process uses the directory
+//! master.key    32 bytes in hex, mode 0600, unless the master key comes from the environment
+//! admin.token   the operator's token, mode 0600
+//! keys/         signing keys, sealed under the master key, one file each
+//! journal/      the tail that makes an answer durable
+//! log/          the settled log, a row of volumes
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A data directory this process alone uses.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File, // released by the operating system when the process ends, however it ends
+}
+
+/// A data directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process has it.
+    #[error("`{0}` is in use by another allowlog process; stop that one first")]
+    InUse(PathBuf),
+    /// There is none.
+    #[error("`{0}` is not an allowlog data directory; `allowlog init --data {0}` makes one")]
+    Missing(PathBuf),
+    /// A secret that others can read.
+    #[error("`{path}` has mode {mode:o}, so that others can read it; `chmod 600 {path}` mends that")]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} `{path}`: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Takes the directory, and makes it if need be.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, DataDirError> {
+        fs::create_dir_all(path).map_err(failed("create", path))?;
+        Self::lock(path)
+    }
+
+    /// Takes a directory that is there.
+    ///
+    /// # Errors
+    /// If it is not, or another process has it.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        if path.join("log").is_dir() { Self::lock(path) } else { Err(DataDirError::Missing(path.to_owned())) }
+    }
+
+    fn lock(path: &Path) -> Result<Self, DataDirError> {
+        let file = path.join("lock");
+        let lock = OpenOptions::new().create(true).append(true).open(&file).map_err(failed("open", &file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed("lock", &file)(source)),
+        }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where sealed signing keys are.
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
+    /// The secret in the file of this name; it is drawn and written when it is not there yet.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or others could read it.
+    pub fn secret(&self, name: &str, draw: impl FnOnce() -> String) -> Result<String, DataDirError> {
+        let path = self.path.join(name);
+        if !path.exists() {
+            write_durably(&path, format!("{}\n", draw()).as_bytes())?;
+        }
+        let mode = fs::metadata(&path).map_err(failed("look at", &path))?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(DataDirError::Permissions { path, mode });
+        }
+        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all: to a temporary name, synced, renamed, directory synced.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
+    let temporary = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary).map_err(failed("create", &temporary))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(failed("rename to", path))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    File::open(directory).and_then(|d| d.sync_all()).map_err(failed("sync", directory))
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    move |source| DataDirError::Io { doing, path: path.to_owned(), source }
+}

@@ -1,0 +1,97 @@
+//! The engine's handle: all that a face knows of the core.
+
+use std::sync::Arc;
+
+use allowlog_projections::command::{Command, Credential};
+use allowlog_projections::decide::authenticate;
+use allowlog_projections::rejected::Rejected;
+use allowlog_projections::state::State;
+use allowlog_proto::id::WorkspaceId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::latch::Latch;
+use crate::writer::{Committed, Input};
+
+/// Commands and reads that may wait for the writer; one more is refused at once.
+pub const QUEUE_LENGTH_MAX: usize = 4096;
+
+/// Asks the writer. Cheap to clone; the writer ends when the last one is gone.
+#[derive(Clone)]
+pub struct Engine {
+    queue: mpsc::Sender<Input>,
+    latch: Arc<Latch>,
+}
+
+/// Why there is no answer, sorted by who must act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The caller: the request cannot be decided.
+    #[error(transparent)]
+    Rejected(Rejected),
+    /// The caller, a little later: too many wait already. Nothing was decided.
+    #[error("too many requests wait")]
+    Busy,
+    /// The operator: storage failed, or the server is stopping. Whether the command was stored is open.
+    #[error("the log cannot be written")]
+    Unavailable,
+}
+
+impl From<Rejected> for Failure {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl Engine {
+    /// A handle and the queue it fills.
+    pub fn new(latch: Arc<Latch>) -> (Self, mpsc::Receiver<Input>) {
+        let (queue, receiver) = mpsc::channel(QUEUE_LENGTH_MAX);
+        (Self { queue, latch }, receiver)
+    }
+
+    /// Decides a command; answers once its events are durable.
+    ///
+    /// # Errors
+    /// Says who must act.
+    pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.enter(Input::Command { command, answer })?;
+        answered.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Reads the state after every command that was answered before.
+    ///
+    /// # Errors
+    /// Says who must act.
+    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&State) -> T + Send + 'static) -> Result<T, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.enter(Input::Read(Box::new(move |state| {
+            let value = read(state);
+            Box::new(move |stored| {
+                // A reader that has gone away does not need the answer.
+                let _ = answer.send(stored.map(|()| value));
+            })
+        })))?;
+        answered.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// The workspace an API key opens now.
+    ///
+    /// # Errors
+    /// [`Rejected::Unauthorized`], or why it cannot be told.
+    pub async fn authenticate(&self, credential: Credential) -> Result<WorkspaceId, Failure> {
+        self.read(move |state| authenticate(state, &credential)).await?.map_err(Failure::Rejected)
+    }
+
+    /// Why commands are refused, if they are.
+    pub fn refusing(&self) -> Option<String> {
+        self.latch.reason()
+    }
+
+    fn enter(&self, input: Input) -> Result<(), Failure> {
+        self.queue.try_send(input).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failure::Busy,
+            mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
+        })
+    }
+}

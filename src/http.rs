@@ -1,0 +1,71 @@
+//! HTTP: what is around every face. Each face is a file with the list of its endpoints.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Response};
+use axum::middleware::{Next, from_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::chance;
+
+pub mod admin;
+pub mod allowly;
+mod call;
+mod error;
+pub mod operations;
+
+pub use error::ApiError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A request that takes longer is given up; the writer answers within milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything on the API's listener.
+pub fn router(app: App) -> Router {
+    stack(Router::new().merge(allowly::router()).merge(admin::router()).with_state(app))
+}
+
+/// The tower stack, from the inside out.
+pub fn stack(router: Router) -> Router {
+    router
+        // Unknown routes and wrong methods answer in the envelope too.
+        .fallback(async || ApiError::not_found("route"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        // A request that hangs is told so; what it asked for may still happen.
+        .layer(from_fn(timeout))
+        // A panic in a handler is one request's misfortune.
+        .layer(CatchPanicLayer::custom(panicked))
+        // Every answer, whichever of the above made it, can be found again in the telemetry.
+        .layer(from_fn(request_id))
+}
+
+async fn timeout(request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    tokio::time::timeout(TIMEOUT, next.run(request)).await.map_err(|_| ApiError::unavailable("the request took too long"))
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic.message = text.unwrap_or("unknown"), "a handler panicked");
+    axum::response::IntoResponse::into_response(ApiError::internal())
+}
+
+async fn request_id(request: Request, next: Next) -> Response<Body> {
+    let id = match request.headers().get(REQUEST_ID) {
+        Some(id) if (1..=128).contains(&id.len()) => id.clone(),
+        _ => mint_request_id(),
+    };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    tracing::debug!(request.id = ?id, request.method = %method, request.path = path, response.status = response.status().as_u16(), "answered");
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn mint_request_id() -> HeaderValue {
+    let id = data_encoding::HEXLOWER.encode(&chance::bytes::<16>());
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,41 @@
+//! The operator's face, behind the admin token: this list is its index.
+
+use allowlog_proto::id::WorkspaceId;
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::routing::{delete, get, post};
+use subtle::ConstantTimeEq as _;
+
+use super::{ApiError, call};
+use crate::app::App;
+
+mod api_keys;
+mod signing_keys;
+mod workspaces;
+
+/// Every endpoint of the face.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/admin/v1/workspaces", post(workspaces::create))
+        .route("/admin/v1/workspaces/{id}/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/admin/v1/workspaces/{id}/api-keys/{api_key_id}", delete(api_keys::revoke))
+        .route("/admin/v1/workspaces/{id}/signing-keys", post(signing_keys::rotate))
+}
+
+/// The operator, who has shown the admin token.
+pub struct Operator;
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let token = call::bearer(&parts.headers).unwrap_or_default();
+        let genuine = bool::from(token.as_bytes().ct_eq(app.admin_token.as_bytes()));
+        if genuine { Ok(Self) } else { Err(ApiError::unauthorized_operator()) }
+    }
+}
+
+fn workspace_id(text: &str) -> Result<WorkspaceId, ApiError> {
+    WorkspaceId::parse(text).ok_or_else(|| ApiError::not_found("workspace"))
+}

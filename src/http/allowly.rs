@@ -1,0 +1,32 @@
+//! The Allowly face: this list is its index.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::routing::{delete, get, post};
+
+use crate::app::App;
+
+mod authorizations;
+mod check;
+mod confirmations;
+mod escalations;
+mod keys;
+mod receipts;
+
+/// Every endpoint of the face.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/v1/authorizations", post(authorizations::create))
+        .route("/v1/authorizations/{id}", delete(authorizations::revoke))
+        .route("/v1/check", post(check::check))
+        .route("/v1/confirmations/{nonce}", post(confirmations::confirm))
+        .route("/v1/escalations/{id}/resolve", post(escalations::resolve))
+        .route("/v1/receipts/{id}", get(receipts::by_id))
+        .route("/v1/workspaces/{id}/keys", get(keys::document))
+}
+
+/// An id in a path. One that is no text at all names nothing, like any other unknown id.
+fn path_id(path: Result<Path<String>, PathRejection>) -> String {
+    path.map(|Path(id)| id).unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! `POST /v1/check`: may this agent do this, for this person, now?
+
+use std::time::Duration;
+
+use allowlog_projections::command::{Action, Command};
+use allowlog_projections::decide::{Checked, Outcome};
+use allowlog_proto::api::allowly::{CheckBody, CheckedBody, EscalationBody, PendingReceipt, ReceiptBody, ResultBody};
+use allowlog_proto::event::{Decided, Subject, Verdict};
+use allowlog_proto::id::{ReceiptId, WorkspaceId};
+use allowlog_proto::limits::BODY_BYTES_MAX;
+use allowlog_proto::reason::PolicyVersion;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+
+use super::receipts;
+use crate::app::App;
+use crate::http::{ApiError, call};
+
+/// How long `?wait=true` waits for signing; clients give up after a second.
+const WAIT: Duration = Duration::from_millis(800);
+
+/// Decides each scope, and answers 200 whatever the decision.
+pub async fn check(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let wait = call::switch(request.uri().query(), "wait");
+    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, |value| CheckBody::parse(value)).await?;
+    let wait = match wait {
+        Ok(wait) => wait,
+        Err(error) => {
+            app.engine.authenticate(credential).await?;
+            return Err(error);
+        }
+    };
+    let asked = body.authorization_id.clone();
+    let command = Command::Caller(credential.clone(), Action::Check(Box::new(body)));
+    let committed = app.engine.submit(command).await?;
+    let Outcome::Checked(checked) = committed.outcome else { return Err(ApiError::internal()) };
+    // The check is decided and durable: from here on nothing may turn the answer into an error.
+    let mut signed = Signed::default();
+    if wait && let Ok(workspace_id) = app.engine.authenticate(credential).await {
+        signed = Signed::wait(&app, workspace_id, &checked, committed.end).await;
+    }
+    Ok(Json(answer(&app, asked.as_str(), &checked, signed)).into_response())
+}
+
+/// The receipts that were signed in time.
+#[derive(Default)]
+struct Signed(Vec<(ReceiptId, ReceiptBody)>);
+
+impl Signed {
+    async fn wait(app: &App, workspace_id: WorkspaceId, checked: &Checked, end: u64) -> Self {
+        let mut signed = app.signed.clone();
+        if !matches!(tokio::time::timeout(WAIT, signed.wait_for(|position| *position >= end)).await, Ok(Ok(_))) {
+            return Self::default();
+        }
+        let mut receipts = Vec::new();
+        for result in &checked.results {
+            if let Ok(Some(body)) = receipts::find(app, workspace_id, result.receipt_id).await {
+                receipts.push((result.receipt_id, body));
+            }
+        }
+        Self(receipts)
+    }
+
+    fn take(&mut self, app: &App, checked: &Checked, id: ReceiptId) -> ReceiptBody {
+        match self.0.iter().position(|(signed, _)| *signed == id) {
+            Some(at) => self.0.swap_remove(at).1,
+            None => ReceiptBody::Pending(PendingReceipt::new(id, checked.checked_at, &app.public_url)),
+        }
+    }
+}
+
+fn answer<'a>(app: &App, asked: &'a str, checked: &'a Checked, mut signed: Signed) -> CheckedBody<'a> {
+    let (user_id, agent_id) = match checked.results.first().map(|result| &result.subject) {
+        Some(Subject::Known { user_id, agent_id, .. }) => (user_id.as_str(), agent_id.as_str()),
+        Some(Subject::Unknown { .. }) | None => ("unknown", "unknown"),
+    };
+    let results = checked.results.iter();
+    CheckedBody {
+        authorization_id: asked,
+        user_id,
+        agent_id,
+        authorization_expires_at: checked.authorization_expires_at,
+        policy_version: PolicyVersion::CURRENT.as_str(),
+        results: results.map(|decided| (decided.scope.as_str(), result(decided, signed.take(app, checked, decided.receipt_id)))).collect(),
+    }
+}
+
+fn result(decided: &Decided, receipt: ReceiptBody) -> ResultBody<'_> {
+    let mut body = ResultBody {
+        decision: decided.verdict.decision(),
+        reason: decided.reason,
+        receipt,
+        confirm_nonce: None,
+        confirm_expires_at: None,
+        confirm_prompt_hint: None,
+        escalation_id: None,
+        escalation_to: None,
+        escalation_expires_at: None,
+        escalation: None,
+    };
+    match &decided.verdict {
+        Verdict::Allow { .. } | Verdict::Deny => {}
+        Verdict::Confirm { nonce, expires_at } => {
+            body.confirm_nonce = Some(*nonce);
+            body.confirm_expires_at = Some(*expires_at);
+            body.confirm_prompt_hint = Some(decided.scope.as_str());
+        }
+        Verdict::Escalate { escalation_id, escalation_to, expires_at, .. } => {
+            let (escalation_id, escalation_to, expires_at) = (*escalation_id, escalation_to.as_ref(), *expires_at);
+            body.escalation_id = Some(escalation_id);
+            body.escalation_to = Some(escalation_to);
+            body.escalation_expires_at = Some(expires_at);
+            body.escalation = Some(EscalationBody { escalation_id, status: "pending", escalation_to, expires_at });
+        }
+    }
+    body
+}

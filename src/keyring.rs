@@ -1,0 +1,197 @@
+//! Keys at rest and in use: signing keys sealed under a master key, secrets hashed with a key derived from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use allowlog_proto::id::KeyId;
+use allowlog_proto::signing::{Signature, sign};
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use ed25519_dalek::SigningKey;
+use zeroize::Zeroizing;
+
+use crate::chance;
+use crate::data_dir::{DataDir, DataDirError, write_durably};
+
+const SEAL_DOMAIN: &str = "allowlog.signing-key.v1";
+const SECRET_DOMAIN: &str = "allowlog 2026-11-23 api key secrets v1";
+const NONCE_BYTES: usize = 24;
+
+/// The master key: 32 bytes that never leave the process.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+/// Signing keys of every workspace, unsealed when they are first needed.
+pub struct Keyring {
+    directory: PathBuf,
+    cipher: XChaCha20Poly1305,
+    secret_hash_key: Zeroizing<[u8; 32]>,
+    unsealed: Mutex<BTreeMap<KeyId, Arc<PrivateKey>>>,
+}
+
+/// A private key; it is not shown, not copied, not written but sealed.
+pub struct PrivateKey {
+    key_id: KeyId,
+    key: SigningKey, // zeroized when dropped
+}
+
+/// A key that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The text of a master key.
+    #[error("the master key must be 64 hexadecimal digits, as from `openssl rand -hex 32`")]
+    MasterKey,
+    /// Sealed under another master key, or damaged.
+    #[error("signing key `{0}` cannot be unsealed: the master key is another one, or its file is damaged")]
+    Unseal(KeyId),
+    /// Not there.
+    #[error("signing key `{key_id}` is not in the data directory: {source}")]
+    Missing {
+        /// Which.
+        key_id: KeyId,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// It cannot be written.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+}
+
+impl MasterKey {
+    /// The key from the environment if given, else from the directory's file, which is made when it is not there.
+    ///
+    /// # Errors
+    /// If the text is no key, or the file cannot be used.
+    pub fn load(directory: &DataDir, environment: Option<&str>) -> Result<Self, KeyringError> {
+        let text = match environment {
+            Some(text) => Zeroizing::new(text.to_owned()),
+            None => {
+                let drawn = || data_encoding::HEXLOWER.encode(&chance::bytes::<32>());
+                Zeroizing::new(directory.secret("master.key", drawn)?)
+            }
+        };
+        let bytes = Zeroizing::new(data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).unwrap_or_default());
+        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| KeyringError::MasterKey)?;
+        Ok(Self(Zeroizing::new(key)))
+    }
+
+    /// A key of chance that is kept nowhere: for tests.
+    pub fn ephemeral() -> Self {
+        Self(Zeroizing::new(chance::bytes()))
+    }
+}
+
+impl Keyring {
+    /// The keys sealed in this directory.
+    ///
+    /// # Errors
+    /// If the directory cannot be made.
+    pub fn open(directory: PathBuf, master: &MasterKey) -> Result<Self, KeyringError> {
+        fs::create_dir_all(&directory).map_err(|source| DataDirError::Io { doing: "create", path: directory.clone(), source })?;
+        Ok(Self {
+            directory,
+            cipher: XChaCha20Poly1305::new((&*master.0).into()),
+            secret_hash_key: Zeroizing::new(blake3::derive_key(SECRET_DOMAIN, &*master.0)),
+            unsealed: Mutex::default(),
+        })
+    }
+
+    /// Draws a key and seals it, durably, before anybody can depend on it. A key nobody comes to use does no harm.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn generate(&self) -> Result<[u8; 32], KeyringError> {
+        let key = SigningKey::from_bytes(&Zeroizing::new(chance::bytes()));
+        let public_key = key.verifying_key().to_bytes();
+        let key_id = KeyId::of(&public_key);
+        let nonce: [u8; NONCE_BYTES] = chance::bytes();
+        let associated = format!("{SEAL_DOMAIN}\n{key_id}");
+        let secret = Zeroizing::new(key.to_bytes());
+        let payload = Payload { msg: &*secret, aad: associated.as_bytes() };
+        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| KeyringError::Unseal(key_id))?;
+        write_durably(&self.file(key_id), &[nonce.as_slice(), &sealed].concat())?;
+        Ok(public_key)
+    }
+
+    /// The private key of this id.
+    ///
+    /// # Errors
+    /// If it is not there, or was sealed under another master key.
+    pub fn private_key(&self, key_id: KeyId) -> Result<Arc<PrivateKey>, KeyringError> {
+        let mut unsealed = self.unsealed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = unsealed.get(&key_id) {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(self.unseal(key_id)?);
+        unsealed.insert(key_id, Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn unseal(&self, key_id: KeyId) -> Result<PrivateKey, KeyringError> {
+        let stored = fs::read(self.file(key_id)).map_err(|source| KeyringError::Missing { key_id, source })?;
+        let wrong = || KeyringError::Unseal(key_id);
+        let (nonce, sealed) = stored.split_at_checked(NONCE_BYTES).ok_or_else(wrong)?;
+        let associated = format!("{SEAL_DOMAIN}\n{key_id}");
+        let payload = Payload { msg: sealed, aad: associated.as_bytes() };
+        let secret = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| wrong())?);
+        let secret = Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).map_err(|_| wrong())?);
+        let key = SigningKey::from_bytes(&secret);
+        if KeyId::of(key.verifying_key().as_bytes()) == key_id { Ok(PrivateKey { key_id, key }) } else { Err(wrong()) }
+    }
+
+    /// Keyed hash of an API key's secret: what is stored instead of it.
+    pub fn secret_hash(&self, secret: &[u8; 32]) -> [u8; 32] {
+        *blake3::keyed_hash(&self.secret_hash_key, secret).as_bytes()
+    }
+
+    fn file(&self, key_id: KeyId) -> PathBuf {
+        self.directory.join(format!("{key_id}.sealed"))
+    }
+}
+
+impl PrivateKey {
+    /// Signs canonical bytes.
+    pub fn sign(&self, canonical: &[u8]) -> Signature {
+        sign(&self.key, canonical)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.key_id)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({})", self.directory.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_key_opens_under_its_master_key_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let master = MasterKey::ephemeral();
+        let public = Keyring::open(directory.path().to_owned(), &master).unwrap().generate().unwrap();
+        let key_id = KeyId::of(&public);
+        let again = Keyring::open(directory.path().to_owned(), &master).unwrap();
+        assert_eq!(again.private_key(key_id).unwrap().key.verifying_key().to_bytes(), public);
+        let other = Keyring::open(directory.path().to_owned(), &MasterKey::ephemeral()).unwrap();
+        assert!(matches!(other.private_key(key_id), Err(KeyringError::Unseal(_))));
+        let file = again.file(key_id);
+        let sound = fs::read(&file).unwrap();
+        for i in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[i] ^= 1;
+            fs::write(&file, &damaged).unwrap();
+            let ring = Keyring::open(directory.path().to_owned(), &master).unwrap();
+            assert!(matches!(ring.private_key(key_id), Err(KeyringError::Unseal(_))), "byte {i}");
+        }
+    }
+}

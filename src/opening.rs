@@ -1,0 +1,61 @@
+//! Opening a data directory: the lock, the secrets, the store, the replay. In this order, so that nothing is written
+//! before it is known that nobody else writes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use allowlog_projections::ids::Ids;
+
+use crate::app::Parts;
+use crate::chance;
+use crate::clock::Clock;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::keyring::{Keyring, KeyringError, MasterKey};
+use crate::log::StoreError;
+use crate::log::disk::{DiskOptions, DiskStore};
+use crate::replay::{ReplayError, replay};
+
+/// A data directory that cannot be served from.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// Opens a directory, new or old; `progress` is told how many records have been replayed.
+///
+/// The lock is returned to be held as long as the parts are in use.
+///
+/// # Errors
+/// Says what of the directory stands in the way.
+pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress: impl FnMut(u64)) -> Result<(DataDir, Parts), OpenError> {
+    let directory = DataDir::create(path)?;
+    let master = MasterKey::load(&directory, master_key)?;
+    let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
+    let draw = || format!("allowlog_admin_{}", data_encoding::HEXLOWER.encode(&chance::bytes::<32>()));
+    let admin_token = directory.secret("admin.token", draw)?;
+    let store = Arc::new(DiskStore::open(directory.path(), DiskOptions::default())?);
+    let replayed = replay(&*store, None, progress)?;
+    let ids = Ids::new(chance::numbers());
+    Ok((directory, Parts { store, replayed, keyring, clock: Clock::Wall, ids, public_url, admin_token }))
+}
+
+/// Opens only the log, for reading; nothing in the directory is changed but by sled itself.
+///
+/// # Errors
+/// Says what of the directory stands in the way.
+pub fn open_log(path: &Path) -> Result<(DataDir, DiskStore), OpenError> {
+    let directory = DataDir::open(path)?;
+    let store = DiskStore::open(directory.path(), DiskOptions { settle: false, ..DiskOptions::default() })?;
+    Ok((directory, store))
+}

@@ -1,0 +1,59 @@
+//! Receipts by id: the id's milliseconds lead to the place in the log, the record says the rest. No index.
+
+use std::sync::Arc;
+
+use allowlog_projections::receipts::receipt;
+use allowlog_projections::state::SigningKey;
+use allowlog_proto::id::{ReceiptId, WorkspaceId};
+use allowlog_proto::receipt::signed_document;
+use allowlog_proto::record::Record;
+
+use crate::log::{Store, StoreError};
+use crate::signing::NO_SIGNATURE;
+
+/// A receipt as it stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// Its record is durable, its signature not there yet.
+    Pending(Box<Record>),
+    /// The signed document, as JSON.
+    Signed(String),
+}
+
+/// Finds the receipt of a workspace; `keys` are all the signing keys the workspace ever had.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn find(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId, keys: &[SigningKey]) -> Result<Option<Standing>, StoreError> {
+    for frame in store.scan(store.locate(id.time_ms())?) {
+        let frame = frame?;
+        if frame.header().first_time_ms > id.time_ms() {
+            break;
+        }
+        if frame.header().last_time_ms < id.time_ms() {
+            continue;
+        }
+        let first = frame.header().first_sequence;
+        let damaged = |problem: String| StoreError::Damaged { sequence: first, problem };
+        for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
+            let record = Record::decode(bytes).map_err(|e| damaged(e.to_string()))?;
+            if record.workspace_id == workspace_id && record.event.receipt_id() == Some(id) {
+                return standing(store, sequence, record, keys).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn standing(store: &Arc<dyn Store>, sequence: u64, record: Record, keys: &[SigningKey]) -> Result<Standing, StoreError> {
+    let signature = store.signature(sequence)?.filter(|signature| *signature != NO_SIGNATURE);
+    let key = keys.iter().rev().find(|key| key.active_from <= record.time);
+    let (Some(signature), Some(key)) = (signature, key) else {
+        return Ok(Standing::Pending(Box::new(record)));
+    };
+    let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
+    Ok(match canonical {
+        Some(canonical) => Standing::Signed(signed_document(&canonical, key.key_id, &signature)),
+        None => Standing::Pending(Box::new(record)),
+    })
+}

@@ -1,0 +1,111 @@
+//! The signing follower: records become signatures. It starts where its stored position says, and reads the log only.
+//!
+//! Ed25519 is deterministic, so a signature is a function of record and key: whatever is lost here is made again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use allowlog_projections::receipts::receipt;
+use allowlog_projections::state::{SigningKey, State};
+use allowlog_proto::event::{Event, SigningKeyEvent};
+use allowlog_proto::frame::Frame;
+use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::record::Record;
+use allowlog_proto::signing::Signature;
+use tokio::sync::watch;
+
+use crate::keyring::Keyring;
+use crate::log::Store;
+
+/// In place of a signature, for a record without a receipt.
+pub const NO_SIGNATURE: Signature = [0; 64];
+
+/// How long to wait before trying again what failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Below the threads that answer: a late signature costs less than a late answer.
+const NICE: i32 = 5;
+
+/// What the follower works with.
+pub struct Signing {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    keys: BTreeMap<WorkspaceId, Vec<SigningKey>>,
+    position: watch::Sender<u64>,
+}
+
+impl Signing {
+    /// A follower that knows the keys of `state`; the receiver sees the log sequence behind the last signed record.
+    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, state: &State) -> (Self, watch::Receiver<u64>) {
+        let keys = state.workspaces().map(|(id, workspace)| (id, workspace.signing_keys.clone())).collect();
+        let (position, signed) = watch::channel(store.signed());
+        (Self { store, keyring, keys, position }, signed)
+    }
+
+    /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(mut self, wake: Receiver<()>) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("signing".into()).spawn(move || {
+            // Refused where the system does not let threads differ; then signing merely competes.
+            let _ = rustix::process::nice(NICE);
+            loop {
+                let caught_up = self.catch_up();
+                let woken = if caught_up { wake.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { wake.recv_timeout(RETRY) };
+                if woken == Err(RecvTimeoutError::Disconnected) {
+                    self.catch_up();
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Signs all that is there; false if something failed and is to be tried again.
+    fn catch_up(&mut self) -> bool {
+        for frame in self.store.scan(self.store.signed()) {
+            let signed = frame.map_err(|e| e.to_string()).and_then(|frame| self.sign_frame(&frame));
+            if let Err(error) = signed {
+                tracing::error!(
+                    signing.position = self.store.signed(),
+                    signing.error = error,
+                    "signing stopped, it tries again in a second"
+                );
+                return false;
+            }
+        }
+        true
+    }
+
+    fn sign_frame(&mut self, frame: &Frame) -> Result<(), String> {
+        let start = self.store.signed();
+        let mut signatures = Vec::new();
+        for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().map_err(|e| e.to_string())?) {
+            if sequence >= start {
+                let record = Record::decode(bytes).map_err(|e| e.to_string())?;
+                signatures.push(self.sign_record(&record)?);
+            }
+        }
+        self.store.put_signatures(start, &signatures).map_err(|e| e.to_string())?;
+        self.position.send_replace(self.store.signed());
+        Ok(())
+    }
+
+    fn sign_record(&mut self, record: &Record) -> Result<Signature, String> {
+        if let Event::SigningKey(SigningKeyEvent::Activated { key_id, public_key, active_from }) = &record.event {
+            let keys = self.keys.entry(record.workspace_id).or_default();
+            if keys.iter().all(|key| key.key_id != *key_id) {
+                keys.push(SigningKey { key_id: *key_id, public_key: *public_key, active_from: *active_from });
+            }
+        }
+        let Some(receipt) = receipt(record) else { return Ok(NO_SIGNATURE) };
+        let keys = self.keys.get(&record.workspace_id).map(Vec::as_slice).unwrap_or_default();
+        let key = keys.iter().rev().find(|key| key.active_from <= record.time);
+        let key = key.ok_or_else(|| format!("workspace `{}` had no signing key at {}", record.workspace_id, record.time))?;
+        let canonical = receipt.canonical().map_err(|e| e.to_string())?;
+        let private = self.keyring.private_key(key.key_id).map_err(|e| e.to_string())?;
+        Ok(private.sign(canonical.as_bytes()))
+    }
+}

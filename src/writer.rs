@@ -1,0 +1,198 @@
+//! The writer: one thread decides, stores and answers. There is no other way to change anything.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::{self, JoinHandle};
+
+use allowlog_projections::command::Command;
+use allowlog_projections::decide::{Outcome, decide};
+use allowlog_projections::ids::Ids;
+use allowlog_projections::state::State;
+use allowlog_proto::chain::Chain;
+use allowlog_proto::frame::FrameBuilder;
+use allowlog_proto::limits::{COMMIT_BYTES_GOAL, COMMIT_COMMANDS_MAX};
+use allowlog_proto::time::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::engine::Failure;
+use crate::latch::Latch;
+use crate::log::Store;
+use crate::replay::{Replayed, replay};
+
+/// The one input of the writer.
+pub enum Input {
+    /// To be decided, stored, answered.
+    Command {
+        /// What is wanted.
+        command: Command,
+        /// Where the answer goes, once it is durable.
+        answer: oneshot::Sender<Result<Committed, Failure>>,
+    },
+    /// To be read from the state.
+    Read(Read),
+}
+
+/// Reads the state in its place in the queue; what it returns is called once the batch is durable.
+pub type Read = Box<dyn FnOnce(&State) -> Answer + Send>;
+
+/// Answers a caller: with what was prepared, or with a failure of the batch.
+pub type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+
+/// A decided command whose events are durable.
+#[derive(Debug)]
+pub struct Committed {
+    /// What to answer.
+    pub outcome: Outcome,
+    /// Log sequence behind the last of its events.
+    pub end: u64,
+}
+
+/// What the writer works with.
+pub struct Writer {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    ids: Ids,
+    state: State,
+    chain: Chain,
+    /// No command is decided at an earlier instant.
+    now: Timestamp,
+    latch: Arc<Latch>,
+    wake: SyncSender<()>,
+}
+
+impl Writer {
+    /// A writer that goes on where `replayed` ends; `wake` is told of each commit.
+    pub fn new(store: Arc<dyn Store>, clock: Clock, ids: Ids, replayed: Replayed, latch: Arc<Latch>, wake: SyncSender<()>) -> Self {
+        let now = resume_at(&replayed.chain);
+        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, latch, wake }
+    }
+
+    /// Runs until every sender is gone and the queue is empty. The receiver learns that it has ended, however it did.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(mut self, mut queue: mpsc::Receiver<Input>) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+        let (alive, ended) = oneshot::channel();
+        let thread = thread::Builder::new().name("writer".into()).spawn(move || {
+            let _alive = alive; // dropped when the thread ends, by a panic too
+            while let Some(first) = queue.blocking_recv() {
+                self.commit(first, &mut queue);
+            }
+        })?;
+        Ok((thread, ended))
+    }
+
+    /// One commit, from the queue to the answers.
+    fn commit(&mut self, first: Input, queue: &mut mpsc::Receiver<Input>) {
+        // 1. After a failure nothing is decided until the state is again what the log says.
+        if let Err(failure) = self.unlatch() {
+            return refuse(first, &failure);
+        }
+        let mut frame = FrameBuilder::new();
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut next = Some(first);
+        // 2. Take what waits, decide and apply each in order. Memory only: a crash here leaves nothing behind.
+        while let Some(input) = next {
+            answers.push(self.take(input, &mut frame));
+            let room = answers.len() < COMMIT_COMMANDS_MAX && frame.size() < COMMIT_BYTES_GOAL;
+            next = if room { queue.try_recv().ok() } else { None };
+        }
+        // 3. Append the frame and wait for the disk. A crash before the disk has it all leaves a torn frame, which is
+        //    cut at the next start; one after it leaves events whose callers never heard of them.
+        let stored = self.store(frame);
+        // 4. Answer every caller, readers too: whatever they saw is durable now, or they are told that it is not.
+        for answer in answers {
+            answer(stored.clone());
+        }
+        // 5. Followers read the frame from the log. A crash before they did costs nothing: they go by their position.
+        if stored.is_ok() {
+            let _ = self.wake.try_send(()); // a full channel means that they have been told already
+        }
+    }
+
+    /// Decides a command or reads the state; what it returns answers, once the batch is stored.
+    fn take(&mut self, input: Input, frame: &mut FrameBuilder) -> Answer {
+        let (command, answer) = match input {
+            Input::Read(read) => return read(&self.state),
+            Input::Command { command, answer } => (command, answer),
+        };
+        self.now = self.now.max(self.clock.now());
+        let result = decide(&self.state, &command, self.now, &mut self.ids);
+        let result = result.map_err(Failure::Rejected).map(|decided| {
+            for event in decided.events {
+                let record = self.chain.record(decided.workspace_id, self.now, event);
+                let Ok(hash) = frame.push(&record) else {
+                    unreachable!("limits.rs holds every event below the limit of a record");
+                };
+                self.chain.extend(&record, hash);
+                self.state.apply(&record);
+            }
+            Committed { outcome: decided.outcome, end: self.chain.next_sequence() }
+        });
+        Box::new(move |stored| {
+            // A caller that has gone away does not need the answer.
+            let _ = answer.send(stored.and(result));
+        })
+    }
+
+    fn store(&mut self, frame: FrameBuilder) -> Result<(), Failure> {
+        let count = u64::try_from(frame.count()).unwrap_or(u64::MAX);
+        if count == 0 {
+            return Ok(());
+        }
+        let first = self.chain.next_sequence().saturating_sub(count);
+        let Some(frame) = frame.seal(first, self.chain.frame_hash()) else {
+            unreachable!("limits.rs holds every commit below the limit of a frame");
+        };
+        let hash = frame.hash();
+        match self.store.append(frame) {
+            Ok(()) => {
+                self.chain.close(hash);
+                Ok(())
+            }
+            Err(error) => {
+                // The state holds what is not durable. It is of no further use, and nobody has seen it.
+                self.latch.set(&error.to_string());
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    /// If a commit has failed: makes sure of the log's end, and rebuilds the state from it.
+    fn unlatch(&mut self) -> Result<(), Failure> {
+        if !self.latch.is_set() {
+            return Ok(());
+        }
+        let rebuilt = self.store.recover().map_err(|e| e.to_string());
+        let rebuilt = rebuilt.and_then(|()| replay(&*self.store, None, |_| {}).map_err(|e| e.to_string()));
+        match rebuilt {
+            Ok(Replayed { state, chain }) => {
+                self.now = self.now.max(resume_at(&chain));
+                self.state = state;
+                self.chain = chain;
+                self.latch.release();
+                Ok(())
+            }
+            Err(reason) => {
+                self.latch.set(&reason);
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+}
+
+/// A millisecond after the last record: ids of the two lives of a writer cannot meet, since they differ in time.
+fn resume_at(chain: &Chain) -> Timestamp {
+    chain.time().saturating_add_ms(1)
+}
+
+fn refuse(input: Input, failure: &Failure) {
+    match input {
+        Input::Command { answer, .. } => {
+            let _ = answer.send(Err(failure.clone()));
+        }
+        // The state is not to be read; the reader is given one that holds nothing, and its answer is the failure.
+        Input::Read(read) => read(&State::new())(Err(failure.clone())),
+    }
+}
