@@ -1,0 +1,75 @@
+//! Storage that fails: nobody is told what is not stored, and nothing is lost that somebody was told.
+
+use std::sync::Arc;
+
+use allowlog::log::memory::{Fault, MemoryStore};
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::json;
+
+use crate::harness::{Server, send};
+
+#[tokio::test]
+async fn a_failed_append_is_503_and_the_state_is_what_the_log_says() {
+    for fault in [Fault::Lost, Fault::DoneButFailed] {
+        let store = Arc::new(MemoryStore::new());
+        let server = Server::start_on(Arc::clone(&store) as _).await;
+        let scopes = json!([{ "name": "email.send", "constraints": { "max_per_day": 2 } }]);
+        let id = server.grant(json!({ "scopes": scopes })).await;
+        assert_eq!(server.decide(&id, "email.send", None).await.0, "allow");
+        let before = server.records();
+        store.fail_append(0, fault);
+        store.fail_recover(2);
+        let check = json!({ "authorization_id": id, "scopes": ["email.send"] });
+        let ready = async || send(&server.operations, Request::get("/readyz").body(Body::empty()).unwrap()).await;
+        let reply = server.post("/v1/check", check.clone()).await;
+        assert_eq!(reply.error(), (503, "service_unavailable".into()));
+        assert_eq!(reply.headers["retry-after"], "1");
+        // Recovery fails twice: every command is refused, reads too, and readiness says why.
+        assert_eq!(server.post("/v1/check", check.clone()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+        let unready = ready().await;
+        assert_eq!(unready.error(), (503, "service_unavailable".into()));
+        assert!(unready.text.contains("recover"), "{}", unready.text);
+        assert_eq!(server.records(), before, "nothing was stored");
+        // Then it goes on by itself, and the failed check was never counted.
+        assert_eq!(ready().await.status, StatusCode::OK);
+        assert_eq!(server.decide(&id, "email.send", None).await.0, "allow");
+        assert_eq!(server.decide(&id, "email.send", None).await.1, "rate_limit_exceeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn random_faults_under_load_lose_nothing_that_was_answered() {
+    let store = Arc::new(MemoryStore::new());
+    let server = Arc::new(Server::start_on(Arc::clone(&store) as _).await);
+    let scopes = json!([{ "name": "email.send", "constraints": { "max_per_day": 300 } }]);
+    let id = server.grant(json!({ "scopes": scopes })).await;
+    for nth in (5..400).step_by(7) {
+        store.fail_append(nth, if nth % 2 == 0 { Fault::Lost } else { Fault::DoneButFailed });
+    }
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let (server, id) = (Arc::clone(&server), id.clone());
+            tokio::spawn(async move {
+                let mut allows = 0;
+                for _ in 0..40 {
+                    let reply = server.post("/v1/check", json!({ "authorization_id": id, "scopes": ["email.send"] })).await;
+                    match reply.status {
+                        StatusCode::OK => allows += u64::from(reply.json()["results"]["email.send"]["decision"] == "allow"),
+                        status => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE),
+                    }
+                }
+                allows
+            })
+        })
+        .collect();
+    let mut allows = 0;
+    for client in clients {
+        allows += client.await.unwrap();
+    }
+    // Until the window is full every further check is an allow, and not one more.
+    while server.decide(&id, "email.send", None).await.0 == "allow" {
+        allows += 1;
+    }
+    assert_eq!(allows, 300);
+}

@@ -1,0 +1,241 @@
+//! A server in process: the whole of it but the socket, on a virtual clock, over a store of the test's choice.
+//!
+//! When it is dropped it audits everything: the chain, that a replay equals the state, that every receipt verifies.
+
+use std::sync::Arc;
+use std::thread;
+
+use allowlog::app::{App, Parts, Threads};
+use allowlog::chance;
+use allowlog::clock::Clock;
+use allowlog::http;
+use allowlog::keyring::{Keyring, MasterKey};
+use allowlog::log::Store;
+use allowlog::log::memory::MemoryStore;
+use allowlog::receipts::{Standing, find};
+use allowlog::replay::replay;
+use allowlog_projections::ids::Ids;
+use allowlog_proto::json::Value as Strict;
+use allowlog_proto::record::Record;
+use allowlog_proto::text::Name;
+use allowlog_proto::time::Timestamp;
+use allowlog_proto::verify::{TrustedKeys, verify};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+/// Where the virtual clock stands at the start.
+pub const START: &str = "2026-03-01T10:00:00.000Z";
+pub const ADMIN_TOKEN: &str = "allowlog_admin_test";
+
+pub struct Server {
+    parts: Option<(App, Threads)>,
+    pub router: Router,
+    pub operations: Router,
+    pub clock: Clock,
+    pub store: Arc<dyn Store>,
+    pub workspace_id: String,
+    pub api_key: String,
+    keyring_directory: TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_on(Arc::new(MemoryStore::new())).await
+    }
+
+    pub async fn start_on(store: Arc<dyn Store>) -> Self {
+        let keyring_directory = tempfile::tempdir().unwrap();
+        let keyring = Arc::new(Keyring::open(keyring_directory.path().to_owned(), &MasterKey::ephemeral()).unwrap());
+        let clock = Clock::standing_at(Timestamp::parse(START).unwrap());
+        let parts = Parts {
+            store: Arc::clone(&store),
+            replayed: replay(&*store, None, |_| {}).unwrap(),
+            keyring,
+            clock: clock.clone(),
+            ids: Ids::new(chance::numbers()),
+            public_url: "https://allow.example/".to_owned(),
+            admin_token: ADMIN_TOKEN.to_owned(),
+        };
+        let (app, threads) = App::start(parts).unwrap();
+        let (created, api_key) = app.create_workspace(Name::new("test").unwrap()).await.unwrap();
+        Self {
+            router: http::router(app.clone()),
+            operations: http::operations::router(app.clone()),
+            parts: Some((app, threads)),
+            clock,
+            store,
+            workspace_id: created.workspace_id.to_string(),
+            api_key,
+            keyring_directory,
+        }
+    }
+
+    /// A second workspace: its id and its API key.
+    pub async fn other_workspace(&self) -> (String, String) {
+        let (created, api_key) = self.app().create_workspace(Name::new("other").unwrap()).await.unwrap();
+        (created.workspace_id.to_string(), api_key)
+    }
+
+    pub fn app(&self) -> &App {
+        &self.parts.as_ref().unwrap().0
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send_as(&self.api_key, Method::POST, path, Some(body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str, body: Option<Value>) -> Reply {
+        self.send_as(&self.api_key, Method::DELETE, path, body.map(|b| b.to_string())).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send_as(&self.api_key, Method::GET, path, None).await
+    }
+
+    pub async fn send_as(&self, api_key: &str, method: Method, path: &str, body: Option<String>) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {api_key}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        send(&self.router, request.body(Body::from(body.unwrap_or_default())).unwrap()).await
+    }
+
+    /// An authorization that lasts two days, with these members laid over the plainest request.
+    pub async fn grant(&self, members: Value) -> String {
+        let mut body = json!({
+            "user_id": "user_1",
+            "agent_id": "mailer",
+            "scopes": ["email.read", "email.send"],
+            "expires_at": "2026-03-03T10:00:00Z",
+        });
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let reply = self.post("/v1/authorizations", body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
+        reply.json()["authorization_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The result of checking one scope.
+    pub async fn check(&self, authorization_id: &str, scope: &str, resource: Option<&str>) -> Value {
+        let body = json!({ "authorization_id": authorization_id, "scopes": [scope], "resource": resource });
+        let reply = self.post("/v1/check", body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        reply.json()["results"][scope].clone()
+    }
+
+    /// Decision and reason of checking one scope.
+    pub async fn decide(&self, authorization_id: &str, scope: &str, resource: Option<&str>) -> (String, String) {
+        let result = self.check(authorization_id, scope, resource).await;
+        (result["decision"].as_str().unwrap().to_owned(), result["reason"].as_str().unwrap().to_owned())
+    }
+
+    /// The signed receipt, once it is there.
+    pub async fn signed_receipt(&self, id: &str) -> Value {
+        let head = self.store.head();
+        self.app().signed.clone().wait_for(|position| *position >= head).await.unwrap();
+        let reply = self.get(&format!("/v1/receipts/{id}")).await;
+        assert_eq!((reply.status, &reply.json()["status"]), (StatusCode::OK, &json!("signed")), "{}", reply.text);
+        reply.json()["receipt"].clone()
+    }
+
+    /// Number of records in the log.
+    pub fn records(&self) -> u64 {
+        self.store.head()
+    }
+}
+
+/// Sends a request through a router.
+pub async fn send(router: &Router, request: Request<Body>) -> Reply {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Reply { status: parts.status, headers: parts.headers, text }
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// Status and error code, of an answer in the envelope and nothing but the envelope.
+    #[track_caller]
+    pub fn error(&self) -> (u16, String) {
+        let json = self.json();
+        assert_eq!(json.as_object().unwrap().len(), 1, "{}", self.text);
+        let error = json["error"].as_object().unwrap();
+        assert!(error.keys().all(|k| ["code", "message", "fields"].contains(&k.as_str())), "{}", self.text);
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        for field in error.get("fields").map(|f| f.as_array().unwrap().as_slice()).unwrap_or_default() {
+            assert_eq!(field.as_object().unwrap().keys().collect::<Vec<_>>(), ["field", "message"]);
+        }
+        assert!(self.headers.contains_key("x-request-id"));
+        (self.status.as_u16(), error["code"].as_str().unwrap().to_owned())
+    }
+
+    /// The paths of the fields at fault.
+    #[track_caller]
+    pub fn fields(&self) -> Vec<String> {
+        assert_eq!(self.error(), (422, "validation_error".to_owned()), "{}", self.text);
+        let json = self.json();
+        json["error"]["fields"].as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some((app, threads)) = self.parts.take() else { return };
+        self.router = Router::new();
+        self.operations = Router::new();
+        if thread::panicking() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let now = self.clock.now();
+        // A runtime of its own, on a thread of its own: the test's may be what is being torn down.
+        let audit = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let state = runtime.block_on(app.engine.read(Clone::clone)).expect("the server still works at the end of the test");
+            drop(app);
+            assert!(threads.join(), "no thread has panicked");
+            audit(&store, &state, now);
+        });
+        if let Err(panic) = audit.join() {
+            std::panic::resume_unwind(panic);
+        }
+        let _ = &self.keyring_directory; // held until here: the follower needed the keys
+    }
+}
+
+/// The whole-log check.
+fn audit(store: &Arc<dyn Store>, state: &allowlog_projections::state::State, now: Timestamp) {
+    let replayed = replay(&**store, None, |_| {}).expect("the chain holds");
+    assert_eq!(replayed.state.hash(), state.hash(), "a replay equals the state");
+    assert_eq!(&replayed.state, state);
+    assert_eq!(store.signed(), store.head(), "all is signed");
+    for frame in store.scan(0) {
+        let frame = frame.unwrap();
+        for (bytes, _) in frame.records().unwrap() {
+            let record = Record::decode(bytes).unwrap();
+            let Some(id) = record.event.receipt_id() else { continue };
+            let workspace = state.workspace(record.workspace_id).unwrap();
+            let keys = serde_json::to_vec(&workspace.key_document(record.workspace_id)).unwrap();
+            let keys = TrustedKeys::parse(&keys).unwrap();
+            let found = find(store, record.workspace_id, id, &workspace.signing_keys).unwrap();
+            let Some(Standing::Signed(document)) = found else { panic!("{id} is not signed: {found:?}") };
+            let receipt = Strict::parse(document.as_bytes()).unwrap();
+            verify(&receipt, &keys, Some(&record.workspace_id.to_string()), now).unwrap_or_else(|e| panic!("{id}: {e}: {document}"));
+        }
+    }
+}
