@@ -1,1 +1,6 @@
 //! The real binary over a real socket.
+
+mod commands;
+mod kill;
+mod process;
+mod quickstart;

@@ -1,0 +1,155 @@
+//! SIGKILL under load: what was answered is there, the chain holds, counters and approvals go on, no id is used twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::process::{Process, init, run, text};
+
+const KILLS: usize = 50;
+const CLIENTS: usize = 32;
+const ALLOWS_A_DAY: u64 = 3_000;
+
+/// What the clients were told.
+#[derive(Default)]
+struct Told {
+    /// Decision by receipt.
+    receipts: Mutex<BTreeMap<String, String>>,
+    answers: AtomicU64,
+}
+
+struct Client {
+    http: reqwest::Client,
+    url: String,
+    api_key: String,
+}
+
+impl Client {
+    fn new(process: &Process, api_key: &str) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        Self { http, url: process.url.clone(), api_key: api_key.to_owned() }
+    }
+
+    /// The answer, or nothing if the server died before it gave one.
+    async fn post(&self, path: &str, body: &Value) -> Option<Value> {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.api_key).json(body);
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        let answer = response.json().await.ok()?;
+        assert!(status.is_success(), "{status}: {answer}");
+        Some(answer)
+    }
+
+    async fn check(&self, id: &str, scope: &str) -> Option<Value> {
+        let body = json!({ "authorization_id": id, "scopes": [scope], "context": { "purpose": "load" } });
+        Some(self.post("/v1/check", &body).await?["results"][scope].clone())
+    }
+}
+
+async fn load(client: Arc<Client>, id: String, told: Arc<Told>) {
+    for turn in 0_u64.. {
+        let answered = if turn % 8 == 7 {
+            let body = json!({ "user_id": "u", "agent_id": "a", "scopes": ["s"], "expires_at": "2099-01-01T00:00:00Z" });
+            client.post("/v1/authorizations", &body).await.map(|a| (a["receipt"]["receipt_id"].clone(), json!("authorization_granted")))
+        } else {
+            client.check(&id, "email.send").await.map(|r| (r["receipt"]["receipt_id"].clone(), r["decision"].clone()))
+        };
+        let Some((Value::String(receipt), Value::String(decision))) = answered else { return };
+        told.answers.fetch_add(1, Ordering::SeqCst);
+        let before = told.receipts.lock().unwrap().insert(receipt, decision);
+        assert_eq!(before, None, "an id was given out twice");
+    }
+}
+
+/// Day of the authorization's window: the test would count two windows if midnight (UTC) fell into it.
+fn utc_day() -> u64 {
+    allowlog::clock::Clock::Wall.now().day()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_kills_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
+    let told = Arc::new(Told::default());
+    let mut process = Process::serve(&data, &[]);
+    let mut client = Arc::new(Client::new(&process, &api_key));
+    let grant = json!({
+        "user_id": "u", "agent_id": "a", "expires_at": "2099-01-01T00:00:00Z",
+        "scopes": [{ "name": "email.send", "constraints": { "max_per_day": ALLOWS_A_DAY } }, "email.purge", "email.read"],
+        "requires_escalation_for": ["email.purge"], "requires_confirm_for": ["email.read"],
+    });
+    let id = client.post("/v1/authorizations", &grant).await.unwrap()["authorization_id"].as_str().unwrap().to_owned();
+    let day = utc_day();
+    for kill in 0..KILLS {
+        let asked = client.check(&id, "email.purge").await.unwrap();
+        let resolve = format!("/v1/escalations/{}/resolve", asked["escalation_id"].as_str().unwrap());
+        client.post(&resolve, &json!({ "resolution": "approved", "resolved_by": "bob" })).await.unwrap();
+        let nonce = client.check(&id, "email.read").await.unwrap()["confirm_nonce"].as_str().map(str::to_owned);
+        let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(load(Arc::clone(&client), id.clone(), Arc::clone(&told)))).collect();
+        // The load runs for another number of answers each time, so that the kill falls elsewhere.
+        let goal = told.answers.load(Ordering::SeqCst) + 40 + (kill as u64 * 37) % 200;
+        while told.answers.load(Ordering::SeqCst) < goal {
+            tokio::task::yield_now().await;
+        }
+        process.kill();
+        for client in clients {
+            client.await.unwrap();
+        }
+        process = Process::serve(&data, &[]);
+        client = Arc::new(Client::new(&process, &api_key));
+        // The approval given before the kill allows after it, once; the question asked before can be answered.
+        assert_eq!(client.check(&id, "email.purge").await.unwrap()["decision"], "allow");
+        assert_eq!(client.check(&id, "email.purge").await.unwrap()["decision"], "escalate");
+        if let Some(nonce) = nonce {
+            client.post(&format!("/v1/confirmations/{nonce}"), &json!({ "approved": true, "ttl_seconds": 1 })).await.unwrap();
+        }
+    }
+    // What is left of the window is allowed, to the unit.
+    while client.check(&id, "email.send").await.unwrap()["decision"] == "allow" {}
+    let receipts = told.receipts.lock().unwrap().clone();
+    let sample = receipts.keys().next_back().unwrap();
+    assert!(signed_receipt(&client, sample).await, "receipts from before the kills are there and signed");
+    assert_eq!(process.terminate(), Some(0));
+    audit(&data, &id, &receipts, utc_day() == day);
+}
+
+async fn signed_receipt(client: &Client, id: &str) -> bool {
+    let url = format!("{}/v1/receipts/{id}", client.url);
+    let answer: Value = client.http.get(url).bearer_auth(&client.api_key).send().await.unwrap().json().await.unwrap();
+    answer["status"] == "signed"
+}
+
+/// The log of the stopped server against what the clients were told.
+fn audit(data: &Path, id: &str, told: &BTreeMap<String, String>, one_day: bool) {
+    let data = data.to_str().unwrap();
+    let verified = run(&["log", "verify", "--data", data]);
+    assert!(verified.status.success(), "{}", text(&verified.stdout));
+    let shown = run(&["log", "show", "--data", data]);
+    let mut stored = BTreeMap::new();
+    let (mut ids, mut allows) = (BTreeSet::new(), 0);
+    for line in text(&shown.stdout).lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let event = &record["event"];
+        if let Some(check) = event.pointer("/check/decided") {
+            let verdict = &check["verdict"];
+            let decision = verdict.as_str().or_else(|| verdict.as_object().unwrap().keys().next().map(String::as_str)).unwrap();
+            stored.insert(check["receipt_id"].as_str().unwrap().to_owned(), decision.to_owned());
+            let ours = check.pointer("/subject/known/authorization_id").is_some_and(|a| a == id);
+            allows += u64::from(ours && check["scope"] == "email.send" && decision == "allow");
+        }
+        if let Some(granted) = event.pointer("/authorization/granted") {
+            stored.insert(granted["receipt_id"].as_str().unwrap().to_owned(), "authorization_granted".to_owned());
+            assert!(ids.insert(granted["authorization_id"].clone().to_string()), "an id was used twice");
+        }
+    }
+    let lost: Vec<_> = told.iter().filter(|(receipt, decision)| stored.get(*receipt) != Some(decision)).collect();
+    assert!(lost.is_empty(), "{} answered events are lost, the first {:?}", lost.len(), lost.first());
+    if one_day {
+        assert_eq!(allows, ALLOWS_A_DAY, "the window holds to the unit across every kill");
+    }
+}

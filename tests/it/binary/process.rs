@@ -1,0 +1,96 @@
+//! A running `allowlog serve`.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program, ready to be given arguments; nothing of this machine's environment reaches it.
+pub fn allowlog() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_allowlog"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLOWLOG_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    allowlog().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub struct Process {
+    child: Child,
+    /// Held open: a server whose reader has gone away must not be tested by accident.
+    stdout: BufReader<ChildStdout>,
+    pub url: String,
+    pub operations_url: String,
+}
+
+impl Process {
+    /// Serves the directory on ports of the system's choice, and returns once it says where.
+    pub fn serve(data: &Path, more: &[&str]) -> Self {
+        let mut child = allowlog()
+            .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let mut urls = line.split([' ', ',', '\n']).filter(|word| word.starts_with("http://"));
+        let (Some(url), Some(operations_url)) = (urls.next(), urls.next()) else {
+            child.kill().unwrap();
+            panic!("{line:?}: {}", text(&child.wait_with_output().unwrap().stderr));
+        };
+        Self { child, stdout, url: url.to_owned(), operations_url: operations_url.to_owned() }
+    }
+
+    /// The next lines of its output up to the one that begins with `prefix`, and the rest of that one.
+    pub fn value_behind(&mut self, prefix: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the output ends before `{prefix}`");
+            if let Some(value) = line.trim().strip_prefix(prefix) {
+                return value.trim().to_owned();
+            }
+        }
+    }
+
+    /// SIGKILL: no destructor, no flush, no goodbye.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `allowlog init --json`
+pub fn init(data: &Path) -> Value {
+    let output = run(&["init", "--json", "--data", data.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
