@@ -7,7 +7,7 @@ pub const SAFE_INTEGER_MAX: i64 = 9_007_199_254_740_991;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Request body of calls that carry metadata.
 pub const BODY_METADATA_BYTES_MAX: usize = 256 * 1024;
-/// Nesting at which a JSON text is refused as malformed, so that no reader recurses deeper.
+/// Deepest nesting of a JSON text; a deeper one is refused as malformed, so that no reader recurses further.
 pub const JSON_DEPTH_MAX: usize = 128;
 
 /// `user_id`, in bytes of UTF-8, as every length here.

@@ -34,10 +34,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, Malformed> {
-        if depth > JSON_DEPTH_MAX {
-            return self.fail("nested too deeply");
-        }
         match self.peek() {
+            Some(b'{' | b'[') if depth >= JSON_DEPTH_MAX => self.fail("nested too deeply"),
             Some(b'{') => self.object(depth.saturating_add(1)),
             Some(b'[') => self.array(depth.saturating_add(1)),
             Some(b'"') => Ok(self.string()?.map_or(Value::Unsafe(Defect::LoneSurrogate), Value::Text)),
