@@ -5,9 +5,13 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use crate::event::Event;
 use crate::limits::RECORD_BYTES_MAX;
 
-type Config = Configuration<LittleEndian, Varint, Limit<RECORD_BYTES_MAX>>;
+/// What bincode may count while it decodes. It counts a number by the size of its type, not by the bytes it took, so a
+/// string of length zero, one byte as stored, counts as eight. A tighter limit would refuse records that were written.
+const DECODED_BYTES_MAX: usize = 8 * RECORD_BYTES_MAX;
 
-const CONFIG: Config = bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
+type Config = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
+
+const CONFIG: Config = bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
 
 /// Appends the event's bytes.
 pub(crate) fn encode(event: &Event, to: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -37,6 +37,9 @@ pub enum RecordError {
     /// Shorter than its header.
     #[error("the record is cut off within its header")]
     CutOff,
+    /// Longer than any record is written.
+    #[error("the record is larger than a record can be")]
+    TooLarge,
     /// A version this build does not know.
     #[error("the record has format version {0}, which this version does not know")]
     Version(u8),
@@ -73,6 +76,9 @@ impl Record {
     /// # Errors
     /// Says what is wrong with the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(RecordError::TooLarge);
+        }
         let (&[version], rest) = bytes.split_first_chunk().ok_or(RecordError::CutOff)?;
         if version != RECORD_VERSION {
             return Err(RecordError::Version(version));
