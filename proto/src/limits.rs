@@ -43,6 +43,9 @@ pub const CONSTRAINT_LIST_MAX: usize = 128;
 pub const CONSTRAINT_ITEM_BYTES_MAX: usize = 256;
 /// `context` of a check, as compact JSON.
 pub const CONTEXT_BYTES_MAX: usize = 4096;
+/// `metadata` of a create, as canonical JSON, which may be three times as long as what the caller sent: `\n` becomes
+/// `\u000a`.
+pub const METADATA_BYTES_MAX: usize = 256 * 1024;
 /// Nesting of `context` and `metadata`; the object itself is the first level.
 pub const CONTEXT_DEPTH_MAX: usize = 32;
 
@@ -66,8 +69,10 @@ pub const COMMIT_BYTES_GOAL: usize = 256 * 1024;
 /// A commit takes at most this many commands.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
 
-// The largest events: a create with its metadata, a check of every scope with a full context.
-const _: () = assert!(BODY_METADATA_BYTES_MAX + 64 * 1024 < RECORD_BYTES_MAX);
+// The largest events: a create with its metadata, a check of every scope with a full context. Metadata takes at least a
+// third of its canonical size from the body; what the rest of the body holds is never longer when stored.
+const _: () = assert!(BODY_METADATA_BYTES_MAX + METADATA_BYTES_MAX / 3 * 2 + 64 * 1024 < RECORD_BYTES_MAX);
+const _: () = assert!(METADATA_BYTES_MAX >= BODY_METADATA_BYTES_MAX, "only escapes that grow can pass the limit");
 const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX
     + RESOURCE_BYTES_MAX
     + SESSION_ID_BYTES_MAX

@@ -10,7 +10,7 @@ use crate::api::fields::{Fields, integer, is_absent, text, wrong_kind};
 use crate::event::{Constraints, Grant};
 use crate::id::AuthorizationId;
 use crate::json::{CanonicalObject, Object, Value};
-use crate::limits::{CONSTRAINT_LIST_MAX, CONTEXT_DEPTH_MAX, SAFE_INTEGER_MAX, SCOPES_GRANTED_MAX};
+use crate::limits::{CONSTRAINT_LIST_MAX, CONTEXT_DEPTH_MAX, METADATA_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_GRANTED_MAX};
 use crate::text::{AgentId, Approver, ConstraintItem, Label, Note, OpaqueId, Pattern, ScopeName, UserId};
 use crate::time::Timestamp;
 
@@ -238,7 +238,12 @@ fn metadata(fields: &mut Fields<'_>) -> CanonicalObject {
         fields.refuse("metadata", format!("must be nested at most {CONTEXT_DEPTH_MAX} deep"));
     }
     match CanonicalObject::new(object, "body.metadata") {
-        Ok(metadata) => metadata,
+        Ok(metadata) => {
+            if metadata.as_str().len() > METADATA_BYTES_MAX {
+                fields.refuse("metadata", format!("must be at most {METADATA_BYTES_MAX} bytes as canonical JSON"));
+            }
+            metadata
+        }
         Err(e) => {
             fields.absorb(vec![FieldError::new(e.path, e.defect.to_string())]);
             CanonicalObject::default()
