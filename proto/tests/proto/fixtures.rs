@@ -1,0 +1,306 @@
+//! One event of every variant, with fixed values: the golden bytes are theirs.
+
+use allowlog_proto::chain::Chain;
+use allowlog_proto::event::{
+    Answer, ApiKeyEvent, AuthorizationEvent, CheckEvent, ConfirmationEvent, ConfirmationResolved, Constraints, Decided, EscalationEvent,
+    EscalationResolved, Event, Grant, Granted, Resolution, Revoked, SigningKeyEvent, Subject, Verdict, WorkspaceEvent,
+};
+use allowlog_proto::frame::{Frame, FrameBuilder};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, WorkspaceId};
+use allowlog_proto::json::{CanonicalObject, Value};
+use allowlog_proto::money::Micros;
+use allowlog_proto::reason::{PolicyVersion, Reason};
+use allowlog_proto::record::Record;
+use allowlog_proto::text::{
+    AgentId, Approver, ConstraintItem, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId, UserId,
+};
+use allowlog_proto::time::Timestamp;
+
+/// Matches an enum without a wildcard and lists the labels of its variants, so that a new variant first breaks the
+/// build here and then, once it has a label, the test that wants a fixture for every label.
+macro_rules! variants {
+    ($list:ident, $label:ident, $type:ty, { $($pattern:pat => $text:literal,)* }) => {
+        pub(crate) const $list: &[&str] = &[$($text),*];
+
+        fn $label(value: &$type) -> &'static str {
+            match value {
+                $($pattern => $text,)*
+            }
+        }
+    };
+}
+
+variants!(EVENTS, event_label, Event, {
+    Event::Workspace(WorkspaceEvent::Created { .. }) => "workspace created",
+    Event::ApiKey(ApiKeyEvent::Created { .. }) => "api key created",
+    Event::ApiKey(ApiKeyEvent::Revoked { .. }) => "api key revoked",
+    Event::SigningKey(SigningKeyEvent::Activated { .. }) => "signing key activated",
+    Event::Authorization(AuthorizationEvent::Granted(_)) => "authorization granted",
+    Event::Authorization(AuthorizationEvent::Revoked(_)) => "authorization revoked",
+    Event::Check(CheckEvent::Decided(_)) => "check decided",
+    Event::Confirmation(ConfirmationEvent::Resolved(_)) => "confirmation resolved",
+    Event::Escalation(EscalationEvent::Resolved(_)) => "escalation resolved",
+});
+variants!(SUBJECTS, subject_label, Subject, {
+    Subject::Unknown { .. } => "subject unknown",
+    Subject::Known { .. } => "subject known",
+});
+variants!(VERDICTS, verdict_label, Verdict, {
+    Verdict::Allow { consumed: None } => "allow",
+    Verdict::Allow { consumed: Some(_) } => "allow with an approval",
+    Verdict::Deny => "deny",
+    Verdict::Confirm { .. } => "confirm",
+    Verdict::Escalate { opened: true, .. } => "escalate, opened",
+    Verdict::Escalate { opened: false, .. } => "escalate, still open",
+});
+variants!(ANSWERS, answer_label, Answer, {
+    Answer::Approved { .. } => "answer approved",
+    Answer::Declined => "answer declined",
+});
+variants!(RESOLUTIONS, resolution_label, Resolution, {
+    Resolution::Approved => "resolution approved",
+    Resolution::Rejected => "resolution rejected",
+});
+
+/// The labels of an event and of the enums within it.
+pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
+    let mut labels = vec![event_label(event)];
+    match event {
+        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Authorization(_) => {}
+        Event::Check(CheckEvent::Decided(decided)) => labels.extend([subject_label(&decided.subject), verdict_label(&decided.verdict)]),
+        Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => labels.push(answer_label(&resolved.answer)),
+        Event::Escalation(EscalationEvent::Resolved(resolved)) => labels.push(resolution_label(&resolved.resolution)),
+    }
+    labels
+}
+
+/// Every fixture under the name of its file, in the order of their records.
+pub(crate) fn events() -> Vec<(&'static str, Event)> {
+    let mut all = keys();
+    all.extend(authorizations());
+    all.extend(checks());
+    all.extend(answers());
+    all
+}
+
+/// The fixtures as records of one chain, a second apart, and the frame that holds them all.
+pub(crate) fn log() -> (Vec<(&'static str, Record)>, Frame) {
+    let mut chain = Chain::new();
+    let mut frame = FrameBuilder::new();
+    let mut records = Vec::new();
+    let mut time = at("2026-11-23T12:00:00.123Z");
+    for (name, event) in events() {
+        let record = chain.record(workspace_id(), time, event);
+        let hash = frame.push(&record).unwrap();
+        chain.extend(&record, hash);
+        records.push((name, record));
+        time = time.saturating_add_ms(1000);
+    }
+    (records, frame.seal(0, chain.frame_hash()).unwrap())
+}
+
+pub(crate) fn workspace_id() -> WorkspaceId {
+    WorkspaceId::from_bytes(bytes(0x01))
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+pub(crate) fn object(text: &str) -> CanonicalObject {
+    CanonicalObject::new(Value::parse(text.as_bytes()).unwrap().as_object().unwrap(), "").unwrap()
+}
+
+/// The bytes of an id: a ULID of 2026-11-23T12:00:00.000Z whose chance is `tag` all over.
+fn bytes(tag: u8) -> [u8; 16] {
+    let mut bytes = [tag; 16];
+    bytes[..6].copy_from_slice(&[0x01, 0xa2, 0x08, 0x46, 0xfe, 0x00]);
+    bytes
+}
+
+fn authorization_id() -> AuthorizationId {
+    AuthorizationId::from_bytes(bytes(0x02))
+}
+
+fn escalation_id() -> EscalationId {
+    EscalationId::from_bytes(bytes(0x03))
+}
+
+fn receipt_id(tag: u8) -> ReceiptId {
+    ReceiptId::from_bytes(bytes(tag))
+}
+
+fn user() -> UserId {
+    UserId::new("user_1").unwrap()
+}
+
+fn agent() -> AgentId {
+    AgentId::new("agent_1").unwrap()
+}
+
+fn scope(name: &str) -> ScopeName {
+    ScopeName::new(name).unwrap()
+}
+
+fn resource() -> Option<Resource> {
+    Some(Resource::new("mailto:zoë@example.com").unwrap())
+}
+
+fn keys() -> Vec<(&'static str, Event)> {
+    let api_key_id = ApiKeyId::from_bytes(bytes(0x04));
+    let public_key = [0xd7; 32];
+    let name = |text| Name::new(text).unwrap();
+    vec![
+        ("workspace_created", Event::Workspace(WorkspaceEvent::Created { name: name("Acme ☂") })),
+        ("api_key_created", Event::ApiKey(ApiKeyEvent::Created { api_key_id, name: name("ci"), secret_hash: [0xa5; 32] })),
+        ("api_key_revoked", Event::ApiKey(ApiKeyEvent::Revoked { api_key_id })),
+        (
+            "signing_key_activated",
+            Event::SigningKey(SigningKeyEvent::Activated {
+                key_id: KeyId::of(&public_key),
+                public_key,
+                active_from: at("2026-11-23T12:00:03.124Z"),
+            }),
+        ),
+    ]
+}
+
+fn authorizations() -> Vec<(&'static str, Event)> {
+    let items = |texts: &[&str]| Some(texts.iter().map(|text| ConstraintItem::new(text).unwrap()).collect());
+    let constraints = Constraints {
+        max_per_day: Some(300), // needs three bytes as a varint
+        resource_pattern: Some(Pattern::new("mailto:*@example.com").unwrap()),
+        allowed_initiators: items(&["scheduler", ""]),
+        allowed_domains: items(&["example.com"]),
+        allowed_fields: items(&[]),
+    };
+    let full = Granted {
+        receipt_id: receipt_id(0x10),
+        authorization_id: authorization_id(),
+        user_id: user(),
+        agent_id: agent(),
+        scopes: vec![
+            Grant { name: scope("email.send"), constraints: Some(Box::new(constraints)) },
+            Grant { name: scope("calendar.read"), constraints: None },
+        ],
+        requires_confirm_for: vec![scope("email.send")],
+        requires_escalation_for: vec![scope("calendar.read"), scope("email.send")],
+        escalation_targets: vec![(scope("calendar.read"), Approver::new("finance").unwrap())],
+        expires_at: Timestamp::MAX,
+        replaces: Some(AuthorizationId::from_bytes(bytes(0x05))),
+        metadata: object(r#"{"ticket":{"no":7,"text":"a\nb"},"\ud83d\ude00":[true,null]}"#),
+    };
+    let minimal = Granted {
+        receipt_id: receipt_id(0x11),
+        authorization_id: AuthorizationId::from_bytes(bytes(0x06)),
+        scopes: vec![Grant { name: scope("a"), constraints: None }],
+        requires_confirm_for: Vec::new(),
+        requires_escalation_for: Vec::new(),
+        escalation_targets: Vec::new(),
+        expires_at: at("2026-12-01T00:00:00Z"),
+        replaces: None,
+        metadata: CanonicalObject::default(),
+        ..full.clone()
+    };
+    let revoked = Revoked {
+        receipt_id: receipt_id(0x12),
+        authorization_id: authorization_id(),
+        user_id: user(),
+        agent_id: agent(),
+        revoked_by: Some(Label::new("superseded").unwrap()),
+        superseded_by: Some(AuthorizationId::from_bytes(bytes(0x06))),
+        notes: Some(Note::new("renewed").unwrap()),
+    };
+    let bare = Revoked { receipt_id: receipt_id(0x13), revoked_by: None, superseded_by: None, notes: None, ..revoked.clone() };
+    vec![
+        ("authorization_granted", Event::Authorization(AuthorizationEvent::Granted(Box::new(full)))),
+        ("authorization_granted_minimal", Event::Authorization(AuthorizationEvent::Granted(Box::new(minimal)))),
+        ("authorization_revoked", Event::Authorization(AuthorizationEvent::Revoked(Box::new(revoked)))),
+        ("authorization_revoked_minimal", Event::Authorization(AuthorizationEvent::Revoked(Box::new(bare)))),
+    ]
+}
+
+/// A check without resource, session, cost and context.
+pub(crate) fn minimal_check(receipt: u8, verdict: Verdict, reason: Reason) -> Decided {
+    Decided {
+        receipt_id: receipt_id(receipt),
+        subject: Subject::Known { authorization_id: authorization_id(), user_id: user(), agent_id: agent() },
+        scope: scope("email.send"),
+        resource: None,
+        session_id: None,
+        estimated_cost: None,
+        context: CanonicalObject::default(),
+        verdict,
+        reason,
+        policy_version: PolicyVersion::V20261123,
+    }
+}
+
+fn checks() -> Vec<(&'static str, Event)> {
+    let expires_at = at("2026-11-23T12:05:13Z");
+    let allow = Decided {
+        resource: resource(),
+        session_id: Some(SessionId::new("s-1").unwrap()),
+        estimated_cost: Micros::new(9_007_199_254_740_991),
+        context: object(r#"{"amount":-12,"initiated_by":"scheduler"}"#),
+        ..minimal_check(0x20, Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedScopeActive)
+    };
+    let consumed = Verdict::Allow { consumed: Some(escalation_id()) };
+    let unknown = Decided {
+        subject: Subject::Unknown { asked: OpaqueId::new("whatever the caller wrote").unwrap() },
+        estimated_cost: Micros::new(0),
+        ..minimal_check(0x23, Verdict::Deny, Reason::AuthorizationNotFound)
+    };
+    let confirm = Verdict::Confirm { nonce: Nonce::from_bytes(bytes(0x07)), expires_at };
+    let escalate = |escalation_to, opened| Verdict::Escalate { escalation_id: escalation_id(), escalation_to, expires_at, opened };
+    let finance = Some(Approver::new("finance").unwrap());
+    [
+        ("check_allow", allow),
+        ("check_allow_consumed", minimal_check(0x21, consumed, Reason::AuthorizationGrantedViaEscalation)),
+        ("check_deny", minimal_check(0x22, Verdict::Deny, Reason::AuthorizationRevoked)),
+        ("check_deny_unknown", unknown),
+        ("check_confirm", minimal_check(0x24, confirm, Reason::ScopeRequiresUserConfirmation)),
+        ("check_escalate", minimal_check(0x25, escalate(finance, true), Reason::EscalationRequired)),
+        ("check_escalate_again", minimal_check(0x26, escalate(None, false), Reason::EscalationRequired)),
+    ]
+    .into_iter()
+    .map(|(name, decided)| (name, Event::Check(CheckEvent::Decided(Box::new(decided)))))
+    .collect()
+}
+
+fn answers() -> Vec<(&'static str, Event)> {
+    let confirmation = |resource, answer| {
+        let nonce = Nonce::from_bytes(bytes(0x07));
+        let resolved = ConfirmationResolved { nonce, authorization_id: authorization_id(), scope: scope("email.send"), resource, answer };
+        Event::Confirmation(ConfirmationEvent::Resolved(Box::new(resolved)))
+    };
+    let approved =
+        Answer::Approved { confirmation_id: AuthorizationId::from_bytes(bytes(0x08)), expires_at: at("2026-11-23T12:01:15.123Z") };
+    let full = EscalationResolved {
+        receipt_id: receipt_id(0x30),
+        escalation_id: escalation_id(),
+        authorization_id: authorization_id(),
+        user_id: user(),
+        agent_id: agent(),
+        scope: scope("email.send"),
+        resource: resource(),
+        escalation_to: Some(Approver::new("finance").unwrap()),
+        resolution: Resolution::Approved,
+        resolved_by: Approver::new("anna").unwrap(),
+        note: Some(Note::new("").unwrap()),
+    };
+    let bare = EscalationResolved {
+        receipt_id: receipt_id(0x31),
+        resource: None,
+        escalation_to: None,
+        resolution: Resolution::Rejected,
+        note: None,
+        ..full.clone()
+    };
+    vec![
+        ("confirmation_approved", confirmation(resource(), approved)),
+        ("confirmation_declined", confirmation(None, Answer::Declined)),
+        ("escalation_approved", Event::Escalation(EscalationEvent::Resolved(Box::new(full)))),
+        ("escalation_rejected", Event::Escalation(EscalationEvent::Resolved(Box::new(bare)))),
+    ]
+}

@@ -1,0 +1,132 @@
+//! Golden bytes: every variant of every event as a stored record, and one frame that holds them all.
+//!
+//! `ALLOWLOG_REGENERATE=1 cargo test -p allowlog-proto the_bytes_are_the_golden` writes the files anew. Do so only before release 1.0, or
+//! to add files for new variants: from then on no byte of an old file may change.
+
+use allowlog_proto::chain::Chain;
+use allowlog_proto::event::{CheckEvent, Event};
+use allowlog_proto::frame::{Frame, FrameHeader};
+use allowlog_proto::reason::Reason;
+use allowlog_proto::record::{self, Record};
+use data_encoding::HEXLOWER;
+use serde_json::json;
+
+use crate::{files, fixtures};
+
+const DIRECTORY: &str = "tests/golden";
+
+#[test]
+fn every_variant_has_a_fixture() {
+    let found: Vec<&str> = fixtures::events().iter().flat_map(|(_, event)| fixtures::labels(event)).collect();
+    for list in [fixtures::EVENTS, fixtures::SUBJECTS, fixtures::VERDICTS, fixtures::ANSWERS, fixtures::RESOLUTIONS] {
+        for label in list {
+            assert!(found.contains(label), "no fixture for `{label}`");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_are_the_golden_ones() {
+    let (records, frame) = fixtures::log();
+    let mut expected = Vec::new();
+    for (name, record) in &records {
+        let mut bytes = Vec::new();
+        let hash = record.encode(&mut bytes).unwrap();
+        let shown = json!({
+            "workspace_id": record.workspace_id,
+            "index": record.index,
+            "time": record.time,
+            "previous": record.previous,
+            "event": record.event,
+            "hash": hash,
+        });
+        expected.push((format!("{name}.hex"), hex(&bytes)));
+        expected.push((format!("{name}.json"), pretty(&shown)));
+    }
+    expected.push(("frame.hex".to_owned(), hex(frame.bytes())));
+    expected.push(("frame.json".to_owned(), pretty(&shown(&frame, &records))));
+    expected.sort();
+
+    if files::regenerate() {
+        for (name, text) in &expected {
+            files::write(&format!("{DIRECTORY}/{name}"), text);
+        }
+    }
+    let names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(files::list(DIRECTORY), names, "exactly the fixtures have files");
+    for (name, text) in &expected {
+        assert_eq!(files::read(&format!("{DIRECTORY}/{name}")), *text, "{name}");
+    }
+}
+
+#[test]
+fn the_golden_bytes_are_read_back() {
+    let (records, _) = fixtures::log();
+    for (name, record) in &records {
+        let bytes = read(name);
+        assert_eq!(Record::decode(&bytes).as_ref(), Ok(record), "{name}");
+        let shown: serde_json::Value = serde_json::from_str(&files::read(&format!("{DIRECTORY}/{name}.json"))).unwrap();
+        assert_eq!(shown["hash"], record::hash(&bytes).to_string(), "{name}");
+    }
+    let frame = Frame::read(&read("frame")).unwrap();
+    let mut chain = Chain::new();
+    let mut admitted = Vec::new();
+    chain.admit(&frame, |sequence, record, hash| admitted.push((sequence, record.clone(), hash))).unwrap();
+    assert_eq!(admitted.len(), records.len());
+    for ((sequence, admitted, hash), (name, record)) in admitted.iter().zip(&records) {
+        assert_eq!((*sequence, admitted, *hash), (record.index, record, record::hash(&read(name))), "{name}");
+    }
+    assert_eq!(chain.frame_hash(), frame.hash());
+}
+
+#[test]
+fn the_longer_event_is_refused() {
+    for (name, _) in fixtures::log().0 {
+        let mut bytes = read(name);
+        bytes.push(0);
+        assert!(Record::decode(&bytes).is_err(), "{name} with a byte more");
+        bytes.truncate(bytes.len().saturating_sub(2));
+        assert!(Record::decode(&bytes).is_err(), "{name} with a byte less");
+    }
+}
+
+#[test]
+fn reasons_are_stored_by_their_place() {
+    for (place, reason) in Reason::ALL.iter().enumerate() {
+        let decided = fixtures::minimal_check(0, allowlog_proto::event::Verdict::Deny, *reason);
+        let event = Event::Check(CheckEvent::Decided(Box::new(decided)));
+        let record = Chain::new().record(fixtures::workspace_id(), fixtures::at("2026-11-23T12:00:00Z"), event);
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes).unwrap();
+        let [.., stored, policy_version] = bytes[..] else { panic!("a record has more than two bytes") };
+        assert_eq!((usize::from(stored), policy_version), (place, 0), "{}", reason.as_str());
+    }
+}
+
+fn shown(frame: &Frame, records: &[(&str, Record)]) -> serde_json::Value {
+    let FrameHeader { length, first_sequence, count, first_time_ms, last_time_ms, previous } = *frame.header();
+    json!({
+        "length": length,
+        "first_sequence": first_sequence,
+        "count": count,
+        "first_time_ms": first_time_ms,
+        "last_time_ms": last_time_ms,
+        "previous": previous,
+        "records": records.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "hash": frame.hash(),
+    })
+}
+
+fn read(name: &str) -> Vec<u8> {
+    let text = files::read(&format!("{DIRECTORY}/{name}.hex"));
+    HEXLOWER.decode(text.replace('\n', "").as_bytes()).unwrap()
+}
+
+/// 32 bytes a line.
+fn hex(bytes: &[u8]) -> String {
+    bytes.chunks(32).map(|line| HEXLOWER.encode(line) + "\n").collect()
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap() + "\n"
+}
