@@ -6,3 +6,5 @@ mod files;
 mod fixtures;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod vectors;
