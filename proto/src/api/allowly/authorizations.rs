@@ -148,7 +148,8 @@ fn constraints(value: &Value, path: &str, outer: &mut Fields<'_>) -> Option<Cons
     constraints.allowed_initiators = list(&mut fields, value, "allowed_initiators", path);
     constraints.allowed_domains = list(&mut fields, value, "allowed_domains", path);
     constraints.allowed_fields = list(&mut fields, value, "allowed_fields", path);
-    if constraints.allowed_initiators.as_ref().is_some_and(Vec::is_empty) {
+    let initiators = value.as_object().and_then(|o| o.get("allowed_initiators"));
+    if matches!(initiators, Some(Value::Array(items)) if items.is_empty()) {
         fields.refuse("allowed_initiators", "must name at least one initiator");
     }
     let sound = fields.is_sound();
