@@ -1,10 +1,18 @@
 //! Tests of the contracts from outside: what a third party who depends on this crate alone can see.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it is for")]
+
+#[cfg(test)]
+mod chain;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod json;
+#[cfg(test)]
+mod time;
 #[cfg(test)]
 mod vectors;
