@@ -3,6 +3,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it is for")]
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod chain;
 #[cfg(test)]
 mod files;
