@@ -11,6 +11,8 @@ mod files;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod format;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod json;

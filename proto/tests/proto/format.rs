@@ -1,0 +1,60 @@
+//! `FORMAT.md` says what the code does, as far as a test can read it.
+
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, WorkspaceId};
+use allowlog_proto::limits::{FRAME_BYTES_MAX, JSON_DEPTH_MAX, RECORD_BYTES_MAX, SAFE_INTEGER_MAX};
+use allowlog_proto::reason::{PolicyVersion, Reason};
+use allowlog_proto::time::Timestamp;
+
+use crate::{files, vectors};
+
+fn text() -> String {
+    files::read("FORMAT.md")
+}
+
+#[test]
+fn reasons_stand_under_their_numbers() {
+    let text = text();
+    for (number, reason) in Reason::ALL.iter().enumerate() {
+        let cell = format!("| {number} | `{}` |", reason.as_str());
+        assert!(text.contains(&cell), "{cell}");
+    }
+}
+
+#[test]
+fn codes_stand_in_the_order_of_the_checks() {
+    let text = text();
+    let (_, checks) = text.split_once("## The verifier").unwrap();
+    let rows = checks.lines().filter(|line| line.starts_with("| ") && !line.starts_with("|  |") && !line.starts_with("| |"));
+    let found: Vec<&str> =
+        rows.filter_map(|row| row.trim_end_matches(" |").rsplit("| ").next()?.strip_prefix('`')?.strip_suffix('`')).collect();
+    let mut expected = vectors::codes();
+    expected.dedup();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn prefixes_and_limits_are_named() {
+    let text = text();
+    let prefixes = [
+        WorkspaceId::PREFIX,
+        ApiKeyId::PREFIX,
+        KeyId::PREFIX,
+        AuthorizationId::PREFIX,
+        ReceiptId::PREFIX,
+        Nonce::PREFIX,
+        EscalationId::PREFIX,
+    ];
+    for prefix in prefixes {
+        assert!(text.contains(&format!("\n| `{prefix}` | ")), "{prefix}");
+    }
+    for number in [
+        RECORD_BYTES_MAX.to_string(),
+        FRAME_BYTES_MAX.to_string(),
+        format!("{JSON_DEPTH_MAX} containers"),
+        SAFE_INTEGER_MAX.to_string(),
+        Timestamp::MAX.as_ms().to_string(),
+        PolicyVersion::CURRENT.as_str().to_owned(),
+    ] {
+        assert!(text.contains(&number), "{number}");
+    }
+}
