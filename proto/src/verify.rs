@@ -255,10 +255,7 @@ impl<'r> Fields<'r> {
         }
         let signature = receipt.get("signature").and_then(Value::as_object).ok_or(Invalid::Type("signature"))?;
         let of_signature = |name, path| text(signature, name).ok_or(Invalid::Type(path));
-        if let Some((extra, _)) = signature.iter().find(|(name, _)| !["alg", "key_id", "value"].contains(name)) {
-            return Err(Invalid::UnknownField(format!("signature.{extra}")));
-        }
-        Ok(Self {
+        let fields = Self {
             decision: string("decision")?,
             reason: string("reason")?,
             issued_at: string("issued_at")?,
@@ -269,7 +266,11 @@ impl<'r> Fields<'r> {
             alg: of_signature("alg", "signature.alg")?,
             key_id: of_signature("key_id", "signature.key_id")?,
             signature_value: of_signature("value", "signature.value")?,
-        })
+        };
+        match signature.iter().find(|(name, _)| !["alg", "key_id", "value"].contains(name)) {
+            Some((extra, _)) => Err(Invalid::UnknownField(format!("signature.{extra}"))),
+            None => Ok(fields),
+        }
     }
 }
 
