@@ -296,6 +296,8 @@ def precedence():
     vector("order_workspace_unknown_field", "wrong_workspace", sealed(check(extra=1)), "before unknown fields", workspace=other)
     vector("order_unknown_missing_field", "unknown_field", sealed(without(check(extra=1), "reason")), "before missing fields")
     vector("order_missing_field_type", "missing_field", sealed(without(check(decision=1), "reason")), "before types")
+    vector("order_type_signature_member", "wrong_type", sealed(check(decision=1), note=""), "before other members of the signature")
+    vector("order_signature_member_missing", "wrong_type", sealed(check(), note="", key_id=None), "a member too few before one too many")
     vector("order_type_signature", "wrong_type", sealed(check(agent_id=1), value=short), "before the encoding of the signature")
     vector("order_type_policy_eval", "wrong_type", sealed(check(policy_eval=[], scope=7)), "before the shape of `policy_eval`")
     vector("order_signature_policy_eval", "malformed_signature", sealed(check(policy_eval={}), value=short), "before `policy_eval`")

@@ -190,8 +190,8 @@ def types(receipt):
     check("policy_eval" not in receipt or isinstance(receipt["policy_eval"], dict), "wrong_type")
     signature = receipt["signature"]
     check(isinstance(signature, dict), "wrong_type")
-    check(all(name in ["alg", "key_id", "value"] for name in signature), "unknown_field")
     check(all(isinstance(signature.get(name), str) for name in ["alg", "key_id", "value"]), "wrong_type")
+    check(all(name in ["alg", "key_id", "value"] for name in signature), "unknown_field")
     return signature
 
 
