@@ -17,6 +17,8 @@ mod golden;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod receipt;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod vectors;

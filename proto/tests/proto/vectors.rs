@@ -41,6 +41,13 @@ fn judged() -> Vec<Vector> {
     out
 }
 
+/// The texts of the receipts that verify.
+pub(crate) fn valid_receipts() -> Vec<String> {
+    let directory = format!("{DIRECTORY}/valid");
+    let read = |file: &String| serde_json::from_str::<serde_json::Value>(&files::read(&format!("{directory}/{file}"))).unwrap();
+    files::list(&directory).iter().map(|file| read(file)["receipt_text"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_vector_gets_its_code() {
     let wrong: Vec<String> = judged()
