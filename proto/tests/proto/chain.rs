@@ -20,7 +20,8 @@ fn workspace(tag: u8) -> WorkspaceId {
 type Step = (usize, u8, u64);
 
 fn frames() -> impl Strategy<Value = Vec<Vec<Step>>> {
-    let step = (0..fixtures::events().len(), 0u8..3, 0u64..2000);
+    let later = prop_oneof![Just(0u64), 1u64..2000];
+    let step = (0..fixtures::events().len(), 0u8..3, later);
     prop::collection::vec(prop::collection::vec(step, 1..6), 1..5)
 }
 
@@ -229,10 +230,15 @@ fn every_rule_of_the_chain_has_a_fault() {
     assert_eq!(fault(&retimed(&log[0], 28)), (0, Fault::Time), "the last time");
 }
 
-/// The frame with the last byte of a time in its header changed, sealed again by hand as `FORMAT.md` says.
+/// The frame with the last byte of a time in its header changed.
 fn retimed(frame: &Frame, at: usize) -> Vec<Frame> {
     let mut bytes = frame.bytes().to_vec();
     bytes[at + 7] ^= 1;
+    vec![resealed(bytes, frame)]
+}
+
+/// The bytes with a closing hash made by hand as `FORMAT.md` says, over the records of `frame`.
+fn resealed(mut bytes: Vec<u8>, frame: &Frame) -> Frame {
     let mut closing = blake3::Hasher::new();
     closing.update(b"allowlog.frame.v1\n");
     closing.update(&bytes[..FRAME_HEADER_BYTES]);
@@ -241,7 +247,36 @@ fn retimed(frame: &Frame, at: usize) -> Vec<Frame> {
     }
     let end = bytes.len() - FRAME_CLOSING_BYTES;
     bytes[end..].copy_from_slice(closing.finalize().as_bytes());
-    vec![Frame::read(&bytes).unwrap()]
+    Frame::read(&bytes).unwrap()
+}
+
+#[test]
+fn bytes_between_records_and_closing_hash_are_refused() {
+    let frame = fixtures::log().1;
+    let mut bytes = frame.bytes().to_vec();
+    bytes.push(0);
+    let length = u32::try_from(bytes.len()).unwrap();
+    bytes[4..8].copy_from_slice(&length.to_be_bytes());
+    assert_eq!(fault(&[resealed(bytes, &frame)]), (0, Fault::Frame(FrameError::Lengths)));
+}
+
+#[test]
+fn records_of_another_version_or_time_are_refused() {
+    let mut bytes = Vec::new();
+    fixtures::log().0[0].1.encode(&mut bytes).unwrap();
+    let with = |at: usize, new: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        Record::decode(&bytes).map(|_| ())
+    };
+    assert_eq!(with(0, &[1]), Ok(()));
+    assert_eq!(with(0, &[2]), Err(RecordError::Version(2)));
+    assert_eq!(with(0, &[0]), Err(RecordError::Version(0)));
+    assert_eq!(with(25, &Timestamp::MAX.as_ms().to_be_bytes()), Ok(()));
+    assert_eq!(with(25, &(Timestamp::MAX.as_ms() + 1).to_be_bytes()), Err(RecordError::Time));
+    for length in 0..65 {
+        assert_eq!(Record::decode(&bytes[..length]), Err(RecordError::CutOff), "{length} bytes");
+    }
 }
 
 #[test]

@@ -282,3 +282,20 @@ fn the_library_and_this_reader_part_where_it_is_written() {
     let levels = format!("{}{}", "[".repeat(JSON_DEPTH_MAX), "]".repeat(JSON_DEPTH_MAX));
     assert_eq!(parts(&levels), (true, false), "the library stops a level earlier");
 }
+
+#[test]
+fn what_follows_a_lone_surrogate_is_read_on_its_own() {
+    for (text, read) in [
+        (r#""\ud83d\"""#, true),
+        (r#""\ud83d\n\\""#, true),
+        (r#""\ud83d\u0041""#, true),
+        (r#""\ud83d\ud83d\ude00""#, true),
+        (r#""\ud83d\x""#, false),
+        (r#""\ud83d\u00""#, false),
+        (r#""\ud83d\""#, false),
+        (r#""\ud83d"a""#, false),
+    ] {
+        let found = Value::parse(text.as_bytes());
+        assert_eq!(found.ok(), read.then_some(Value::Unsafe(Defect::LoneSurrogate)), "{text}");
+    }
+}
