@@ -73,7 +73,8 @@ pub const COMMIT_COMMANDS_MAX: usize = 256;
 // third of its canonical size from the body; what the rest of the body holds is never longer when stored.
 const _: () = assert!(BODY_METADATA_BYTES_MAX + METADATA_BYTES_MAX / 3 * 2 + 64 * 1024 < RECORD_BYTES_MAX);
 const _: () = assert!(METADATA_BYTES_MAX >= BODY_METADATA_BYTES_MAX, "only escapes that grow can pass the limit");
-const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX
+// A context is measured as compact JSON and stored in canonical form, which may be three times as long.
+const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3
     + RESOURCE_BYTES_MAX
     + SESSION_ID_BYTES_MAX
     + USER_ID_BYTES_MAX

@@ -44,7 +44,9 @@ impl<'v> Fields<'v> {
 
     /// Reads a member that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
-        if self.get(name).is_none() {
+        // What is no object has been refused as a whole.
+        let is_object = self.object.is_some() || self.errors.is_empty();
+        if self.get(name).is_none() && is_object {
             self.refuse(name, "is required");
         }
         self.optional(name, read)

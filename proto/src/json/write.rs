@@ -26,6 +26,19 @@ impl CanonicalObject {
         &self.0
     }
 
+    /// Length in bytes as compact JSON of the usual kind, which writes `\n` where the canonical form writes `\u000a`.
+    pub fn compact_len(&self) -> usize {
+        let mut length = self.0.len();
+        let mut rest = &*self.0;
+        while let Some((_, escape)) = rest.split_once('\\') {
+            let short = ["u0008", "u0009", "u000a", "u000c", "u000d"].iter().any(|code| escape.starts_with(code));
+            length = length.saturating_sub(if short { 4 } else { 0 });
+            // Past the escaped character, which may be a backslash itself.
+            rest = escape.get(1..).unwrap_or_default();
+        }
+        length
+    }
+
     /// The object again.
     pub fn to_object(&self) -> Object {
         match Value::parse(self.0.as_bytes()) {
@@ -154,6 +167,16 @@ mod tests {
             ("[9007199254740991,-9007199254740991,0,true,false,null]", "[9007199254740991,-9007199254740991,0,true,false,null]"),
         ] {
             assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn compact_length_is_that_of_the_usual_writer() {
+        for text in [r#"{}"#, r#"{"a":"\n\t\r\b\f"}"#, r#"{"a":"\\u000a\u0001\""}"#, r#"{"\\":"\\\\n\u001f\n"}"#, r#"{"é":"€"}"#] {
+            let Ok(Value::Object(object)) = Value::parse(text.as_bytes()) else { panic!("{text}") };
+            let canonical = CanonicalObject::new(&object, "").unwrap();
+            let usual = serde_json::from_str::<serde_json::Value>(text).unwrap().to_string();
+            assert_eq!(canonical.compact_len(), usual.len(), "{text}");
         }
     }
 

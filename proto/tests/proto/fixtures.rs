@@ -189,6 +189,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         expires_at: Timestamp::MAX,
         replaces: Some(AuthorizationId::from_bytes(bytes(0x05))),
         metadata: object(r#"{"ticket":{"no":7,"text":"a\nb"},"\ud83d\ude00":[true,null]}"#),
+        policy_version: PolicyVersion::V20261123,
     };
     let minimal = Granted {
         receipt_id: receipt_id(0x11),
@@ -210,6 +211,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         revoked_by: Some(Label::new("superseded").unwrap()),
         superseded_by: Some(AuthorizationId::from_bytes(bytes(0x06))),
         notes: Some(Note::new("renewed").unwrap()),
+        policy_version: PolicyVersion::V20261123,
     };
     let bare = Revoked { receipt_id: receipt_id(0x13), revoked_by: None, superseded_by: None, notes: None, ..revoked.clone() };
     vec![
@@ -288,6 +290,7 @@ fn answers() -> Vec<(&'static str, Event)> {
         resolution: Resolution::Approved,
         resolved_by: Approver::new("anna").unwrap(),
         note: Some(Note::new("").unwrap()),
+        policy_version: PolicyVersion::V20261123,
     };
     let bare = EscalationResolved {
         receipt_id: receipt_id(0x31),

@@ -96,7 +96,7 @@ fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Option<Box<str>>) {
     }
     match CanonicalObject::new(object, "body.context") {
         Ok(context) => {
-            if context.as_str().len() > CONTEXT_BYTES_MAX {
+            if context.compact_len() > CONTEXT_BYTES_MAX {
                 fields.refuse("context", format!("must be at most {CONTEXT_BYTES_MAX} bytes as compact JSON"));
             }
             (context, object.get("initiated_by").and_then(Value::as_text).map(Into::into))
