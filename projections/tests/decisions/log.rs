@@ -1,0 +1,139 @@
+//! A log in memory: commits as the writer does, and audits the bytes it stored when it is dropped.
+
+use allowlog_projections::command::Command;
+use allowlog_projections::decide::{Decided, Outcome, decide};
+use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts::receipt;
+use allowlog_projections::rejected::Rejected;
+use allowlog_projections::state::State;
+use allowlog_proto::chain::Chain;
+use allowlog_proto::event::{CheckEvent, Event};
+use allowlog_proto::frame::{Frame, FrameBuilder};
+use allowlog_proto::id::{KeyId, WorkspaceId};
+use allowlog_proto::json::Value;
+use allowlog_proto::record::Record;
+use allowlog_proto::time::Timestamp;
+
+pub(crate) struct Log {
+    pub(crate) state: State,
+    pub(crate) records: Vec<Record>,
+    chain: Chain,
+    ids: Ids,
+    bytes: Vec<u8>,
+    /// Who would have signed each receipt, at the moment it was issued.
+    signers: Vec<(WorkspaceId, Timestamp, KeyId)>,
+}
+
+impl Log {
+    pub(crate) fn new(random: impl FnMut() -> u128 + Send + 'static) -> Self {
+        Self {
+            state: State::new(),
+            records: Vec::new(),
+            chain: Chain::new(),
+            ids: Ids::new(random),
+            bytes: Vec::new(),
+            signers: Vec::new(),
+        }
+    }
+
+    /// Decides, and stores what was decided in one frame.
+    pub(crate) fn run(&mut self, command: &Command, now: Timestamp) -> Result<Decided, Rejected> {
+        let decided = decide(&self.state, command, now, &mut self.ids)?;
+        assert_outcome_says_what_is_stored(&decided);
+        let (first, previous) = (self.chain.next_sequence(), self.chain.frame_hash());
+        let mut frame = FrameBuilder::new();
+        for event in &decided.events {
+            let record = self.chain.record(decided.workspace_id, now, event.clone());
+            let hash = frame.push(&record).expect("a record within its limit");
+            self.chain.extend(&record, hash);
+            self.state.apply(&record);
+            if event.receipt_id().is_some() {
+                let workspace = self.state.workspace(decided.workspace_id).unwrap();
+                self.signers.push((decided.workspace_id, now, workspace.signing_key_at(now).expect("a signer").key_id));
+            }
+            self.records.push(record);
+        }
+        if let Some(frame) = frame.seal(first, previous) {
+            self.chain.close(frame.hash());
+            self.bytes.extend_from_slice(frame.bytes());
+        }
+        Ok(decided)
+    }
+
+    /// Folds the stored bytes again and finds the same records, the same head and the same state.
+    pub(crate) fn audit(&self) {
+        let (mut chain, mut state, mut records) = (Chain::new(), State::new(), Vec::new());
+        let mut rest = self.bytes.as_slice();
+        while !rest.is_empty() {
+            let frame = Frame::read(rest).expect("a stored frame");
+            rest = &rest[frame.bytes().len()..];
+            let each = |_, record: &Record, _| {
+                state.apply(record);
+                records.push(record.clone());
+            };
+            chain.admit(&frame, each).expect("a frame that follows");
+        }
+        assert_eq!(records, self.records, "what was read is what was written");
+        assert_eq!(chain, self.chain, "both come to the same head");
+        assert_eq!(state, self.state, "replay is the state");
+        assert_eq!(state.hash(), self.state.hash(), "equal states have equal hashes");
+        self.audit_receipts();
+        self.audit_signers();
+    }
+
+    /// Every receipt is canonical, carries the time of its record, and follows the one before it.
+    fn audit_receipts(&self) {
+        let mut last = None;
+        for record in &self.records {
+            let made = receipt(record);
+            assert_eq!(made.as_ref().map(|r| r.receipt_id), record.event.receipt_id());
+            let Some(made) = made else { continue };
+            assert!(Some(made.receipt_id) > last, "receipt ids increase");
+            last = Some(made.receipt_id);
+            assert_eq!((made.receipt_id.time_ms(), made.issued_at), (record.time.as_ms(), record.time));
+            let text = made.canonical().expect("a context that can be signed");
+            let mut again = String::new();
+            Value::parse(text.as_bytes()).unwrap().write_canonical("", &mut again).unwrap();
+            assert_eq!(text, again, "a receipt is written canonically");
+        }
+    }
+
+    /// The key document names, for every receipt, the very key that was active when it was issued, and no other.
+    fn audit_signers(&self) {
+        for (workspace_id, issued_at, key_id) in &self.signers {
+            let document = self.state.workspace(*workspace_id).unwrap().key_document(*workspace_id);
+            let covers = |from: Timestamp, until: Option<Timestamp>| from <= *issued_at && until.is_none_or(|until| *issued_at < until);
+            let active: Vec<KeyId> = document.keys.iter().filter(|k| covers(k.active_from, k.active_until)).map(|k| k.key_id).collect();
+            assert_eq!(active, [*key_id], "one key is active at {issued_at}");
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.audit();
+        }
+    }
+}
+
+/// What the caller is told is what is stored: the results of a check are its events, a receipt named is one made.
+fn assert_outcome_says_what_is_stored(decided: &Decided) {
+    let receipts: Vec<_> = decided.events.iter().filter_map(Event::receipt_id).collect();
+    match &decided.outcome {
+        Outcome::Checked(checked) => {
+            let stored = checked.results.iter().map(|result| Event::Check(CheckEvent::Decided(Box::new(result.clone()))));
+            assert_eq!(decided.events, stored.collect::<Vec<_>>());
+        }
+        Outcome::Created(created) => assert_eq!(receipts, [created.granted.receipt_id]),
+        Outcome::Revoked(revoked) => assert_eq!(receipts, [revoked.receipt_id]),
+        Outcome::Resolved(resolved) => assert_eq!(receipts, resolved.receipt_id.into_iter().collect::<Vec<_>>()),
+        Outcome::WorkspaceCreated(_)
+        | Outcome::ApiKeyCreated(_)
+        | Outcome::ApiKeyRevoked(_)
+        | Outcome::SigningKeyRotated(_)
+        | Outcome::Confirmed(_) => {
+            assert!(receipts.is_empty(), "no receipt of its own");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the core decides: text tables, precedence, a slow model beside it, and what its receipts say.
+//!
+//! `log` commits as the writer does and audits what it stored, `table` reads the tables, `wording` puts outcomes and
+//! events into their words. To add a reason: a row in `tables/check.txt`, a pair in `tables/precedence.txt`.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that goes wrong stops"
+)]
+
+mod dice;
+mod log;
+mod precedence;
+mod table;
+mod wording;
+
+/// One test for each table, so that a failure names its table.
+macro_rules! tables {
+    ($($name:ident: $file:literal,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                table::run(include_str!($file));
+            }
+        )*
+    };
+}
+
+tables! {
+    workspaces_and_keys: "tables/keys.txt",
+    create: "tables/create.txt",
+    check: "tables/check.txt",
+    constraints: "tables/constraints.txt",
+    confirm: "tables/confirm.txt",
+    resolve: "tables/resolve.txt",
+    both_requirements: "tables/both_requirements.txt",
+    revoke: "tables/revoke.txt",
+    isolation: "tables/isolation.txt",
+}

@@ -1,0 +1,286 @@
+//! Decision tables: a small language for facts, a request, its outcome and the events it leaves.
+//!
+//! ```text
+//! == the title of a case; each begins with workspace W1, its API key K1 and its signing key S1 at 09:00
+//! given  grant G1 email.send max_per_day 2 confirm + mail.read at 10:00 expires 12:00
+//! when   check G1 email.send on mail:1 at 10:01
+//! then   confirm scope_requires_user_confirmation N1 until 10:06
+//! event  checked G1 email.send mail:1 confirm scope_requires_user_confirmation N1 until 10:06
+//! ```
+//!
+//! `given` must be decided; `when` must be followed by all of its outcome and all of its events. Without `at` time
+//! stands still, `+1d` behind a time is the next day. `as K2` names the API key, `as K2!` presents the secret of K3.
+//! What is minted gets its name by kind and order of appearance: G grants, N nonces, C confirmations, E escalations.
+//! A name nothing has is passed on as it stands, an id that nobody was given.
+
+use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
+use allowlog_projections::decide::Outcome;
+use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
+use allowlog_proto::event::{Constraints, Grant, Resolution};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, WorkspaceId};
+use allowlog_proto::json::{CanonicalObject, Object};
+use allowlog_proto::money::Micros;
+use allowlog_proto::text::{
+    AgentId, Approver, ConstraintItem, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId, UserId,
+};
+use allowlog_proto::time::Timestamp;
+
+use crate::dice::Dice;
+use crate::log::Log;
+use crate::wording::{Names, instant, unquoted};
+
+/// Runs every case of a table.
+pub(crate) fn run(table: &str) {
+    let cases = cases(table);
+    assert!(!cases.is_empty(), "a table without cases tests nothing");
+    for (title, steps) in cases {
+        let mut world = World::new();
+        for step in steps {
+            println!("{title}: line {}: {}", step.line, step.words.join(" ")); // shown when the step fails
+            let (outcome, events) = world.run(step.words.clone());
+            if step.is_fact {
+                assert!(world.decided, "a fact was refused: {outcome:?}");
+                assert!(step.then.is_empty() && step.events.is_empty(), "a fact is not asked about");
+            } else {
+                assert_eq!(outcome, step.then, "outcome");
+                assert_eq!(events, step.events, "events");
+            }
+            world.log.audit();
+        }
+    }
+}
+
+/// One request with what is to come of it.
+pub(crate) struct Step<'t> {
+    line: usize,
+    is_fact: bool,
+    words: Vec<&'t str>,
+    pub(crate) then: Vec<String>,
+    events: Vec<String>,
+}
+
+/// The cases of a table by title.
+pub(crate) fn cases(table: &str) -> Vec<(&str, Vec<Step<'_>>)> {
+    let mut cases: Vec<(&str, Vec<Step<'_>>)> = Vec::new();
+    for (i, line) in table.lines().enumerate() {
+        let mut words = line.split_whitespace();
+        let Some(first) = words.next().filter(|first| *first != "#") else { continue };
+        let words: Vec<&str> = words.collect();
+        if first == "==" {
+            cases.push((line.trim_start_matches("==").trim(), Vec::new()));
+            continue;
+        }
+        let steps = &mut cases.last_mut().expect("a title first").1;
+        match first {
+            "given" | "when" => steps.push(Step { line: i + 1, is_fact: first == "given", words, then: Vec::new(), events: Vec::new() }),
+            "then" => steps.last_mut().expect("a request first").then.push(words.join(" ")),
+            "event" => steps.last_mut().expect("a request first").events.push(words.join(" ")),
+            _ => panic!("line {}: `{first}` begins no line", i + 1),
+        }
+    }
+    cases
+}
+
+/// A log with the names of what is in it, and a clock.
+struct World {
+    log: Log,
+    names: Names,
+    now: Timestamp,
+    decided: bool,
+}
+
+/// The words of a request, taken out one option at a time.
+struct Words<'t>(Vec<&'t str>);
+
+impl<'t> Words<'t> {
+    /// The word behind this one.
+    fn option(&mut self, name: &str) -> Option<&'t str> {
+        let at = self.0.iter().position(|word| *word == name)?;
+        self.0.remove(at);
+        Some(self.0.remove(at))
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let at = self.0.iter().position(|word| *word == name);
+        at.map(|at| self.0.remove(at)).is_some()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let mut dice = Dice::new(0);
+        let log = Log::new(move || (u128::from(dice.next()) << 64) | u128::from(dice.next()));
+        let mut world = Self { log, names: Names::new(), now: instant("09:00"), decided: false };
+        world.run(vec!["workspace", "W1", "K1", "S1"]);
+        world
+    }
+
+    /// The outcome and the events of a request, in words.
+    fn run(&mut self, words: Vec<&str>) -> (Vec<String>, Vec<String>) {
+        let mut words = Words(words);
+        let at = words.option("at").map_or(self.now, instant);
+        if let ["signing_keys" | "signer", ..] = words.0[..] {
+            return (self.query(&words.0, at), Vec::new());
+        }
+        assert!(at >= self.now, "time does not go back");
+        self.now = at;
+        let made = (words.0[0] == "grant").then(|| words.0[1].to_owned());
+        let command = self.command(words);
+        let result = self.log.run(&command, self.now);
+        self.decided = result.is_ok();
+        let (outcome, events) = self.names.result(&result);
+        if let (Some(name), Ok(Outcome::Created(created))) = (made, result.map(|decided| decided.outcome)) {
+            assert_eq!(self.names.of("G", created.granted.authorization_id), name, "grants are named in their order");
+        }
+        (outcome, events)
+    }
+
+    fn query(&mut self, words: &[&str], at: Timestamp) -> Vec<String> {
+        let id = WorkspaceId::parse(&self.names.text(words[1])).expect("a workspace");
+        let workspace = self.log.state.workspace(id).expect("a workspace");
+        match words[0] {
+            "signer" => workspace.signing_key_at(at).map(|key| self.names.of("S", key.key_id)).into_iter().collect(),
+            _ => self.names.signing_keys(&workspace.key_document(id)),
+        }
+    }
+
+    fn command(&mut self, mut words: Words<'_>) -> Command {
+        let (api_key, wrong) = match words.option("as") {
+            None => ("K1", false),
+            Some(name) => (name.trim_end_matches('!'), name.ends_with('!')),
+        };
+        let api_key = self.api_key(api_key);
+        let secret_hash = api_key.secret_hash.map(|byte| byte + u8::from(wrong));
+        let credential = Credential { api_key_id: api_key.api_key_id, secret_hash };
+        let workspace_id = words.option("in").map(|name| WorkspaceId::parse(&self.names.text(name)).unwrap());
+        let action = match words.0.remove(0) {
+            "workspace" => return Command::Operator(self.workspace(&words)),
+            "api_key" => {
+                let [name] = words.0[..] else { panic!("api_key K2 in W1") };
+                let (workspace_id, api_key) = (workspace_id.unwrap(), self.api_key(name));
+                return Command::Operator(Operation::CreateApiKey { workspace_id, api_key });
+            }
+            "revoke_api_key" => {
+                let [name] = words.0[..] else { panic!("revoke_api_key K2 in W1") };
+                let (workspace_id, api_key_id) = (workspace_id.unwrap(), self.api_key(name).api_key_id);
+                return Command::Operator(Operation::RevokeApiKey { workspace_id, api_key_id });
+            }
+            "rotate" => {
+                let [name] = words.0[..] else { panic!("rotate S2 in W1") };
+                let (workspace_id, public_key) = (workspace_id.unwrap(), self.public_key(name));
+                return Command::Operator(Operation::RotateSigningKey { workspace_id, public_key });
+            }
+            "grant" => self.grant(words),
+            "revoke" => self.revoke(words),
+            "check" => self.check(words),
+            "approve" | "decline" if words.0.is_empty() => panic!("approve N1 ttl 60"),
+            "approve" => {
+                let ttl: u64 = words.option("ttl").unwrap_or("60").parse().unwrap();
+                let [name] = words.0[..] else { panic!("approve N1 ttl 60") };
+                Action::Confirm(Nonce::parse(&self.names.text(name)), ConfirmBody { approved: true, ttl_ms: ttl * 1000 })
+            }
+            "decline" => Action::Confirm(Nonce::parse(&self.names.text(words.0[0])), ConfirmBody { approved: false, ttl_ms: 60_000 }),
+            "resolve" => self.resolve(words),
+            verb => panic!("`{verb}` is no request"),
+        };
+        Command::Caller(credential, action)
+    }
+
+    /// API key K7 is made of sevens, and so are signing keys.
+    fn api_key(&mut self, name: &str) -> NewApiKey {
+        let n: u8 = name.trim_start_matches('K').parse().expect("an API key");
+        let api_key_id = ApiKeyId::from_bytes([n; 16]);
+        self.names.give(name, api_key_id);
+        NewApiKey { api_key_id, name: Name::new(name).unwrap(), secret_hash: [n; 32] }
+    }
+
+    fn public_key(&mut self, name: &str) -> [u8; 32] {
+        let public_key = [name.trim_start_matches('S').parse().expect("a signing key"); 32];
+        self.names.give(name, KeyId::of(&public_key));
+        public_key
+    }
+
+    fn workspace(&mut self, words: &Words<'_>) -> Operation {
+        let [name, api_key, signing_key] = words.0[..] else { panic!("workspace W2 K2 S2") };
+        let (api_key, public_key) = (self.api_key(api_key), self.public_key(signing_key));
+        Operation::CreateWorkspace { name: Name::new(name).unwrap(), public_key, api_key }
+    }
+
+    /// `grant G1 scope limits... + scope limits... expires 12:00`
+    fn grant(&self, mut words: Words<'_>) -> Action {
+        let mut body = CreateBody {
+            user_id: UserId::new(words.option("user").unwrap_or("user")).unwrap(),
+            agent_id: AgentId::new(words.option("agent").unwrap_or("agent")).unwrap(),
+            scopes: Vec::new(),
+            requires_confirm_for: Vec::new(),
+            requires_escalation_for: Vec::new(),
+            escalation_targets: Vec::new(),
+            expires_at: instant(words.option("expires").expect("expires")),
+            replaces: words.option("replaces").map(|name| OpaqueId::new(&self.names.text(name)).unwrap()),
+            metadata: CanonicalObject::default(),
+        };
+        for words in words.0[1..].split(|word| *word == "+") {
+            let mut words = Words(words.to_vec());
+            let (confirm, escalate, to) = (words.flag("confirm"), words.flag("escalate"), words.option("to"));
+            let constraints = constraints(&mut words);
+            let [name] = words.0[..] else { panic!("one scope, not {:?}", words.0) };
+            let name = ScopeName::new(name).unwrap();
+            body.requires_confirm_for.extend(confirm.then(|| name.clone()));
+            body.requires_escalation_for.extend(escalate.then(|| name.clone()));
+            body.escalation_targets.extend(to.map(|to| (name.clone(), Approver::new(to).unwrap())));
+            body.scopes.push(Grant { name, constraints });
+        }
+        Action::Create(Box::new(body))
+    }
+
+    fn revoke(&self, mut words: Words<'_>) -> Action {
+        let body = RevokeBody {
+            revoked_by: words.option("by").map(|by| Label::new(by).unwrap()),
+            superseded_by: words.option("superseded_by").map(|name| OpaqueId::new(&self.names.text(name)).unwrap()),
+            notes: words.option("notes").map(|notes| Note::new(notes).unwrap()),
+        };
+        let [name] = words.0[..] else { panic!("revoke G1 by user") };
+        Action::Revoke(AuthorizationId::parse(&self.names.text(name)), Box::new(body))
+    }
+
+    /// `check G1 scope scope... on resource initiator who`
+    fn check(&self, mut words: Words<'_>) -> Action {
+        let initiated_by: Option<Box<str>> = words.option("initiator").map(Box::from);
+        let mut context = Object::new();
+        if let Some(by) = &initiated_by {
+            context.insert("initiated_by", (&**by).into());
+        }
+        Action::Check(Box::new(CheckBody {
+            resource: words.option("on").map(|resource| Resource::new(unquoted(resource)).unwrap()),
+            session_id: words.option("session").map(|session| SessionId::new(session).unwrap()),
+            estimated_cost: words.option("cost").map(|cost| Micros::new(cost.parse().unwrap()).unwrap()),
+            context: CanonicalObject::new(&context, "context").unwrap(),
+            initiated_by,
+            authorization_id: OpaqueId::new(&self.names.text(words.0[0])).unwrap(),
+            scopes: words.0[1..].iter().map(|scope| ScopeName::new(scope).unwrap()).collect(),
+        }))
+    }
+
+    fn resolve(&self, mut words: Words<'_>) -> Action {
+        let (by, note) = (words.option("by").expect("by"), words.option("note").map(|note| Note::new(note).unwrap()));
+        let (name, resolution) = match words.0[..] {
+            [name, "approved"] => (name, Resolution::Approved),
+            [name, "rejected"] => (name, Resolution::Rejected),
+            _ => panic!("resolve E1 approved by boss"),
+        };
+        let body = ResolveBody { resolution, resolved_by: Approver::new(by).unwrap(), note };
+        Action::Resolve(EscalationId::parse(&self.names.text(name)), Box::new(body))
+    }
+}
+
+fn constraints(words: &mut Words<'_>) -> Option<Box<Constraints>> {
+    let list = |items: &str| items.split('|').map(|item| ConstraintItem::new(item).unwrap()).collect();
+    let given = Constraints {
+        max_per_day: words.option("max_per_day").map(|max| max.parse().unwrap()),
+        resource_pattern: words.option("pattern").map(|pattern| Pattern::new(unquoted(pattern)).unwrap()),
+        allowed_initiators: words.option("initiators").map(list),
+        allowed_domains: words.option("domains").map(list),
+        allowed_fields: words.option("fields").map(list),
+    };
+    (given != Constraints::default()).then(|| Box::new(given))
+}
