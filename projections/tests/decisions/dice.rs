@@ -23,13 +23,13 @@ impl Dice {
         self.below(100) < chance
     }
 
-    pub(crate) fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         let count = u64::try_from(items.len()).unwrap();
-        &items[usize::try_from(self.below(count)).unwrap()]
+        items[usize::try_from(self.below(count)).unwrap()]
     }
 
     /// Mostly one of the last few, so that commands concern what other commands have just made.
-    pub(crate) fn pick_recent<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
+    pub(crate) fn pick_recent<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         let from = if self.percent(85) { items.len().saturating_sub(3) } else { 0 };
         if items.is_empty() { None } else { Some(self.pick(&items[from..])) }
     }

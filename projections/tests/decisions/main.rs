@@ -14,7 +14,9 @@
 
 mod dice;
 mod log;
+mod model;
 mod precedence;
+mod random_runs;
 mod table;
 mod wording;
 
