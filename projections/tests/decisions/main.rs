@@ -17,6 +17,7 @@ mod log;
 mod model;
 mod precedence;
 mod random_runs;
+mod receipts;
 mod table;
 mod wording;
 

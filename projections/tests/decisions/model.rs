@@ -53,7 +53,7 @@ pub(crate) struct Question {
     pub(crate) nonce: Nonce,
     pub(crate) binding: Binding,
     asked_at: Timestamp,
-    answered: bool,
+    pub(crate) answered: bool,
 }
 
 pub(crate) struct Confirmation {

@@ -244,7 +244,8 @@ impl Run {
     }
 
     fn confirm(&mut self) -> Command {
-        let nonces: Vec<Nonce> = self.model.questions.iter().map(|question| question.nonce).collect();
+        let used = self.dice.percent(20);
+        let nonces: Vec<Nonce> = self.model.questions.iter().filter(|q| used || !q.answered).map(|q| q.nonce).collect();
         let nonce = self.dice.pick_recent(&nonces);
         let ttl_s = self.dice.pick(&[1, 60, 60, 299, 300]);
         let body = ConfirmBody { approved: self.dice.percent(80), ttl_ms: ttl_s * 1000 };

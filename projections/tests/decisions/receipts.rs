@@ -1,0 +1,306 @@
+//! What receipts say, to the byte: from the JSON of a request to the canonical text that is signed.
+//!
+//! Source: section 7 of the Allowly API in its scopes form, tables of fields, of events and of contexts.
+
+use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
+use allowlog_projections::receipts::receipt;
+use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce};
+use allowlog_proto::json::Value;
+use allowlog_proto::text::Name;
+
+use crate::log::Log;
+use crate::wording::instant;
+
+/// A workspace begun at 09:00. Without chance, ids are the millisecond and a number counted up within it.
+struct Issuer(Log);
+
+impl Issuer {
+    fn new() -> Self {
+        let mut issuer = Self(Log::new(|| 0));
+        let api_key = NewApiKey { api_key_id: ApiKeyId::from_bytes([1; 16]), name: Name::new("key").unwrap(), secret_hash: [1; 32] };
+        let name = Name::new("acme").unwrap();
+        issuer.run("09:00", Command::Operator(Operation::CreateWorkspace { name, public_key: [1; 32], api_key }));
+        issuer
+    }
+
+    fn run(&mut self, at: &str, command: Command) {
+        self.0.run(&command, instant(at)).expect("decided");
+    }
+
+    fn ask(&mut self, at: &str, action: Action) -> Vec<String> {
+        let before = self.0.records.len();
+        self.run(at, Command::Caller(Credential { api_key_id: ApiKeyId::from_bytes([1; 16]), secret_hash: [1; 32] }, action));
+        self.0.records[before..].iter().filter_map(receipt).map(|receipt| receipt.canonical().unwrap()).collect()
+    }
+
+    fn create(&mut self, at: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::Create(Box::new(CreateBody::parse(&json(body)).unwrap())))
+    }
+
+    fn check(&mut self, at: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::Check(Box::new(CheckBody::parse(&json(body)).unwrap())))
+    }
+
+    fn revoke(&mut self, at: &str, id: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::Revoke(AuthorizationId::parse(id), Box::new(RevokeBody::parse(&json(body)).unwrap())))
+    }
+
+    fn resolve(&mut self, at: &str, id: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::Resolve(EscalationId::parse(id), Box::new(ResolveBody::parse(&json(body)).unwrap())))
+    }
+
+    fn confirm(&mut self, at: &str, nonce: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::Confirm(Nonce::parse(nonce), ConfirmBody::parse(&json(body)).unwrap()))
+    }
+}
+
+fn json(text: &str) -> Value {
+    Value::parse(text.as_bytes()).unwrap()
+}
+
+const GRANT_AT_10: &str = "auth_01KKBK0T800000000000000001";
+
+const PLAIN: &str = r#"{"user_id": "u1", "agent_id": "a1", "scopes": ["email.send"], "expires_at": "2026-03-10T12:00:00Z"}"#;
+
+#[test]
+fn a_plain_grant() {
+    assert_eq!(
+        Issuer::new().create("10:00", PLAIN),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"expires_at":"2026-03-10T12:00:00.000Z","scopes":["email.send"]},"#,
+            r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"user_approved_via_customer_ui","#,
+            r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_grant_with_all_there_is() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", PLAIN);
+    let body = r#"{
+        "user_id": "üser\n", "agent_id": "a\"1",
+        "scopes": [
+            {"name": "z.pay", "constraints": {
+                "max_per_day": 9007199254740991, "resource_pattern": "order:*", "allowed_initiators": ["bob", "al\\ice"],
+                "allowed_domains": [], "allowed_fields": ["to", "cc"]}},
+            {"name": "a.read"},
+            {"name": "m.send", "constraints": {"max_per_day": 1}}
+        ],
+        "requires_confirm_for": ["m.send", "a.read"],
+        "requires_escalation_for": ["z.pay"],
+        "escalation_targets": {"z.pay": "finance", "m.send": "legal"},
+        "expires_at": "2026-03-11T02:00:00.5+02:00",
+        "replaces": "auth_01KKBK0T800000000000000001",
+        "metadata": {"zone": {"b": [1, null, true], "a": -7}, "agent": "inner", "Region": "eu"}
+    }"#;
+    assert_eq!(
+        issuer.create("10:01", body),
+        [concat!(
+            r#"{"agent_id":"a\"1","authorization_id":"auth_01KKBK2MV00000000000000001","#,
+            r#""context":{"Region":"eu","agent":"inner","escalation_targets":{"m.send":"legal","z.pay":"finance"},"#,
+            r#""expires_at":"2026-03-11T00:00:00.500Z","replaces":"auth_01KKBK0T800000000000000001","#,
+            r#""requires_confirm_for":["m.send","a.read"],"requires_escalation_for":["z.pay"],"#,
+            r#""scopes":[{"constraints":{"allowed_domains":[],"allowed_fields":["to","cc"],"allowed_initiators":["bob","al\\ice"],"#,
+            r#""max_per_day":9007199254740991,"resource_pattern":"order:*"},"name":"z.pay"},"#,
+            r#""a.read",{"constraints":{"max_per_day":1},"name":"m.send"}],"#,
+            r#""zone":{"a":-7,"b":[1,null,true]}},"#,
+            r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"user_approved_via_customer_ui","#,
+            r#""receipt_id":"rcp_01KKBK2MV00000000000000000","resource":null,"user_id":"üser\u000a","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_revoke_that_says_nothing_and_one_by_a_user() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", PLAIN);
+    issuer.create("10:01", PLAIN);
+    assert_eq!(
+        issuer.revoke("10:02", GRANT_AT_10, "{}"),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
+            r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"user_revoked_via_settings","#,
+            r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    assert_eq!(
+        issuer.revoke("10:03", "auth_01KKBK2MV00000000000000001", r#"{"revoked_by": "user", "notes": "lost\tphone"}"#),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK2MV00000000000000001","#,
+            r#""context":{"notes":"lost\u0009phone","revoked_by":"user"},"#,
+            r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:03:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"user_revoked_via_settings","#,
+            r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_revoke_by_a_successor_says_superseded_whatever_the_caller_says() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", PLAIN);
+    issuer.create("10:01", PLAIN);
+    let body = r#"{"revoked_by": "admin", "superseded_by": "auth_01KKBK2MV00000000000000001"}"#;
+    assert_eq!(
+        issuer.revoke("10:02", GRANT_AT_10, body),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"revoked_by":"superseded","superseded_by":"auth_01KKBK2MV00000000000000001"},"#,
+            r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"superseded_by_new_authorization","#,
+            r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_check_that_matched_nothing() {
+    let body = r#"{"authorization_id": "who?", "scopes": ["email.send"], "resource": "mail:1", "session_id": "s1"}"#;
+    assert_eq!(
+        Issuer::new().check("10:02", body),
+        [concat!(
+            r#"{"agent_id":"unknown","authorization_id":null,"context":{"session_id":"s1"},"#,
+            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+            r#""reason":"authorization_not_found","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"mail:1","#,
+            r#""scope":"email.send","user_id":"unknown","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_check_has_a_receipt_for_each_scope() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", PLAIN);
+    let body = r#"{
+        "authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["email.send", "email.read"], "session_id": "s/1",
+        "estimated_cost_micros": 7, "context": {"initiated_by": "bob", "z": [], "b": {"d": 1, "c": "é\u001f"}}
+    }"#;
+    assert_eq!(
+        issuer.check("10:02", body),
+        [
+            concat!(
+                r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
+                r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""reason":"authorization_granted_scope_active","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
+                r#""scope":"email.send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+            ),
+            concat!(
+                r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
+                r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""reason":"scope_not_authorized","receipt_id":"rcp_01KKBK4FE00000000000000001","resource":null,"#,
+                r#""scope":"email.read","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+            ),
+        ]
+    );
+}
+
+const ASKING: &str = r#"{
+    "user_id": "u1", "agent_id": "a1", "scopes": ["pay", "send", "post"], "requires_escalation_for": ["pay", "post"],
+    "requires_confirm_for": ["send"], "escalation_targets": {"pay": "finance"}, "expires_at": "2026-03-10T12:00:00Z"}"#;
+
+const ASK: &str = r#"{"authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["pay", "post", "send"],
+    "resource": "", "session_id": "s1", "context": {"note": "x"}}"#;
+
+#[test]
+fn a_check_that_asks_people() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", ASKING);
+    assert_eq!(
+        issuer.check("10:01", ASK),
+        [
+            concat!(
+                r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{"escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000","#,
+                r#""scope":"pay","status":"pending"},"note":"x","session_id":"s1"},"#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000001","resource":"","#,
+                r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+            ),
+            concat!(
+                r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{"escalation":{"escalation_to":null,"event":"requested","id":"esc_01KKBK2MV00000000000000002","#,
+                r#""scope":"post","status":"pending"},"note":"x","session_id":"s1"},"#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000003","resource":"","#,
+                r#""scope":"post","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+            ),
+            concat!(
+                r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{"note":"x","session_id":"s1"},"#,
+                r#""decision":"confirm","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""reason":"scope_requires_user_confirmation","receipt_id":"rcp_01KKBK2MV00000000000000005","resource":"","#,
+                r#""scope":"send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+            ),
+        ]
+    );
+    // Asked again, the open escalation is the same, and its receipt says the same but for its own id and time.
+    let again = issuer.check("10:02", ASK);
+    assert!(again[0].contains(r#""escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000""#));
+}
+
+#[test]
+fn a_resolution_and_the_allow_that_follows() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", ASKING);
+    issuer.check("10:01", ASK);
+    assert_eq!(
+        issuer.resolve("10:02", "esc_01KKBK2MV00000000000000000", r#"{"resolution": "approved", "resolved_by": "fin", "note": "ok"}"#),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"escalation":{"escalation_to":"finance","event":"resolved","id":"esc_01KKBK2MV00000000000000000","#,
+            r#""note":"ok","resolved_by":"fin","scope":"pay","status":"approved"}},"#,
+            r#""decision":"escalation_approved","event":"escalation.resolve","issued_at":"2026-03-10T10:02:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"escalation_resolved_by_approver","#,
+            r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"","user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    assert_eq!(
+        issuer.resolve("10:03", "esc_01KKBK2MV00000000000000002", r#"{"resolution": "rejected", "resolved_by": "fin", "note": null}"#),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"escalation":{"escalation_to":null,"event":"resolved","id":"esc_01KKBK2MV00000000000000002","#,
+            r#""note":null,"resolved_by":"fin","scope":"post","status":"rejected"}},"#,
+            r#""decision":"escalation_rejected","event":"escalation.resolve","issued_at":"2026-03-10T10:03:00.000Z","#,
+            r#""policy_version":"2026-11-23.1","reason":"escalation_resolved_by_approver","#,
+            r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":"","user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    let body = r#"{"authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["pay"], "resource": ""}"#;
+    assert_eq!(
+        issuer.check("10:04", body),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
+            r#""decision":"allow","issued_at":"2026-03-10T10:04:00.000Z","policy_version":"2026-11-23.1","#,
+            r#""reason":"authorization_granted_via_escalation","receipt_id":"rcp_01KKBK84M00000000000000000","resource":"","#,
+            r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn keys_workspaces_confirmations_and_the_same_resolution_again_have_none() {
+    let mut issuer = Issuer::new();
+    assert_eq!(issuer.0.records.iter().filter_map(receipt).count(), 0);
+    issuer.create("10:00", ASKING);
+    issuer.check("10:01", ASK);
+    let approve = r#"{"approved": true}"#;
+    assert_eq!(issuer.confirm("10:02", "cnf_01KKBK2MV00000000000000004", approve), Vec::<String>::new());
+    let resolution = r#"{"resolution": "approved", "resolved_by": "fin"}"#;
+    assert_eq!(issuer.resolve("10:03", "esc_01KKBK2MV00000000000000000", resolution).len(), 1);
+    assert_eq!(issuer.resolve("10:04", "esc_01KKBK2MV00000000000000000", resolution), Vec::<String>::new());
+}
