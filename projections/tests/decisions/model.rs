@@ -107,6 +107,12 @@ fn after(instant: Timestamp, ms: u64) -> Timestamp {
     Timestamp::from_ms(instant.as_ms() + ms).unwrap()
 }
 
+impl Question {
+    pub(crate) fn until(&self) -> Timestamp {
+        after(self.asked_at, FIVE_MINUTES)
+    }
+}
+
 /// Tries every way a star can be read.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
@@ -252,7 +258,7 @@ impl Model {
         let Some(grant) = self.grant(workspace, &question.binding.grant.to_string()) else {
             return Answer::Refused("gone");
         };
-        if now >= after(question.asked_at, FIVE_MINUTES) || grant.revoked || now >= grant.body.expires_at {
+        if now >= question.until() || grant.revoked || now >= grant.body.expires_at {
             return Answer::Refused("gone");
         }
         if body.approved { Answer::Approved(after(now, body.ttl_ms).min(grant.body.expires_at)) } else { Answer::Declined }
@@ -367,7 +373,7 @@ impl Model {
     /// The instants at which something known so far lapses.
     pub(crate) fn edges(&self) -> Vec<Timestamp> {
         let grants = self.grants.iter().map(|grant| grant.body.expires_at);
-        let questions = self.questions.iter().map(|question| after(question.asked_at, FIVE_MINUTES));
+        let questions = self.questions.iter().map(Question::until);
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
         let asked = self.escalations.iter().map(|escalation| after(escalation.asked_at, A_DAY));
         let answered = self.escalations.iter().filter_map(|escalation| Some(after(escalation.resolution.as_ref()?.2, A_DAY)));

@@ -76,6 +76,7 @@ impl Run {
         if let Ok(decided) = &result {
             self.model.learn(command, self.now, decided);
         }
+        self.assert_lapsed_is_forgotten();
         let edge = self.model.edges().contains(&self.now);
         let mut count = |what: &str| *tally.entry(what.to_owned()).or_default() += 1;
         match answer {
@@ -93,6 +94,15 @@ impl Run {
         }
         if edge {
             count("lapsed at this instant");
+        }
+    }
+
+    /// What lapsed by the time of the last record takes no memory any more.
+    fn assert_lapsed_is_forgotten(&self) {
+        let last = self.log.records.last().map_or(self.now, |record| record.time);
+        for question in &self.model.questions {
+            let open = self.model.workspaces.iter().any(|id| self.log.state.question(*id, question.nonce).is_some());
+            assert_eq!(open, !question.answered && last < question.until(), "{}", question.nonce);
         }
     }
 

@@ -173,13 +173,11 @@ impl World {
             "grant" => self.grant(words),
             "revoke" => self.revoke(words),
             "check" => self.check(words),
-            "approve" | "decline" if words.0.is_empty() => panic!("approve N1 ttl 60"),
-            "approve" => {
-                let ttl: u64 = words.option("ttl").unwrap_or("60").parse().unwrap();
+            answer @ ("approve" | "decline") => {
+                let ttl_s: u64 = words.option("ttl").unwrap_or("60").parse().unwrap();
                 let [name] = words.0[..] else { panic!("approve N1 ttl 60") };
-                Action::Confirm(Nonce::parse(&self.names.text(name)), ConfirmBody { approved: true, ttl_ms: ttl * 1000 })
+                Action::Confirm(Nonce::parse(&self.names.text(name)), ConfirmBody { approved: answer == "approve", ttl_ms: ttl_s * 1000 })
             }
-            "decline" => Action::Confirm(Nonce::parse(&self.names.text(words.0[0])), ConfirmBody { approved: false, ttl_ms: 60_000 }),
             "resolve" => self.resolve(words),
             verb => panic!("`{verb}` is no request"),
         };
