@@ -19,7 +19,8 @@ fn sources() -> Vec<Source> {
         walk(&root().join(directory), &mut files);
     }
     let rust = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
-    let read = |path: PathBuf| Source { path: path.strip_prefix(root()).unwrap().display().to_string(), text: fs::read_to_string(&path).unwrap() };
+    let read =
+        |path: PathBuf| Source { path: path.strip_prefix(root()).unwrap().display().to_string(), text: fs::read_to_string(&path).unwrap() };
     let sources: Vec<_> = rust.map(read).collect();
     assert!(sources.len() > 50, "the walk finds the sources");
     sources
@@ -93,7 +94,8 @@ fn imports_point_one_way() {
     for source in sources() {
         let code = code(&source);
         for (place, banned) in MAY_NOT_IMPORT.iter().filter(|(place, _)| source.path.starts_with(place)) {
-            offenders.extend(banned.iter().filter(|name| code.contains(**name)).map(|name| format!("{} ({place}) uses {name}", source.path)));
+            offenders
+                .extend(banned.iter().filter(|name| code.contains(**name)).map(|name| format!("{} ({place}) uses {name}", source.path)));
         }
     }
     check("imports point one way", offenders);
@@ -101,8 +103,13 @@ fn imports_point_one_way() {
 
 #[test]
 fn only_proto_derives_serialize() {
-    let elsewhere = |s: &Source| !s.path.starts_with("proto/") && s.text.lines().any(|l| l.trim_start().starts_with("#[derive(") && l.contains("Serialize"));
-    check("only proto derives Serialize", sources().iter().filter(|s| s.path != "tests/tidy.rs" && elsewhere(s)).map(|s| s.path.clone()).collect());
+    let elsewhere = |s: &Source| {
+        !s.path.starts_with("proto/") && s.text.lines().any(|l| l.trim_start().starts_with("#[derive(") && l.contains("Serialize"))
+    };
+    check(
+        "only proto derives Serialize",
+        sources().iter().filter(|s| s.path != "tests/tidy.rs" && elsewhere(s)).map(|s| s.path.clone()).collect(),
+    );
 }
 
 #[test]
@@ -135,7 +142,16 @@ fn files_and_modules_are_named_and_documented() {
 #[test]
 fn nothing_is_left_over() {
     // Spelt in pieces, so that this file is not its own offender.
-    let words = [concat!("todo", "!("), concat!("unimpl", "emented!("), concat!("FIX", "ME"), concat!("XX", "X"), concat!("dbg", "!("), concat!("#[ign", "ore"), concat!("should_", "panic"), concat!("thread::", "sleep")];
+    let words = [
+        concat!("todo", "!("),
+        concat!("unimpl", "emented!("),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+        concat!("dbg", "!("),
+        concat!("#[ign", "ore"),
+        concat!("should_", "panic"),
+        concat!("thread::", "sleep"),
+    ];
     let mut offenders = Vec::new();
     for source in sources() {
         offenders.extend(words.iter().filter(|word| source.text.contains(**word)).map(|word| format!("{}: {word}", source.path)));

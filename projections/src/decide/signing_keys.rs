@@ -26,6 +26,9 @@ pub(super) fn rotate(state: &State, workspace_id: WorkspaceId, public_key: &[u8;
     // A receipt may have been issued within this very millisecond; it must stay within the old key's window.
     let last = workspace.signing_keys.last().map_or(now, |key| key.active_from.max(now));
     let active_from = last.saturating_add_ms(1);
+    if active_from == last {
+        return Err(Rejected::Conflict("there is no later instant from which a key could be active"));
+    }
     Ok(Decided {
         workspace_id,
         events: vec![Event::SigningKey(SigningKeyEvent::Activated { key_id, public_key: *public_key, active_from })],

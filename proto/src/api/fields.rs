@@ -11,6 +11,8 @@ use crate::limits::SAFE_INTEGER_MAX;
 pub struct Fields<'v> {
     object: Option<&'v Object>,
     path: String,
+    /// Whether the value is no object at all: then its members are not asked after one by one.
+    is_refused: bool,
     errors: Vec<FieldError>,
 }
 
@@ -20,10 +22,11 @@ impl<'v> Fields<'v> {
         let path = path.into();
         let mut errors = Vec::new();
         let object = value.as_object();
-        if object.is_none() && !is_absent(value) {
+        let is_refused = object.is_none() && !is_absent(value);
+        if is_refused {
             errors.push(FieldError::new(path.clone(), format!("must be an object, is {}", value.kind())));
         }
-        Self { object, path, errors }
+        Self { object, path, is_refused, errors }
     }
 
     /// The member, unless it is absent.
@@ -44,12 +47,16 @@ impl<'v> Fields<'v> {
 
     /// Reads a member that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
-        // What is no object has been refused as a whole.
-        let is_object = self.object.is_some() || self.errors.is_empty();
-        if self.get(name).is_none() && is_object {
+        if self.require(name) { self.optional(name, read) } else { None }
+    }
+
+    /// Whether the member is there; notes that it is missing if not.
+    pub fn require(&mut self, name: &str) -> bool {
+        let is_there = self.get(name).is_some();
+        if !is_there && !self.is_refused {
             self.refuse(name, "is required");
         }
-        self.optional(name, read)
+        is_there
     }
 
     /// Reads the items of an array that may be absent; `read` gets each with its path and may leave errors.

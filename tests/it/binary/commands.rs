@@ -20,7 +20,8 @@ fn init_shows_everything_once() {
 fn a_second_process_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let process = Process::serve(directory.path(), &[]);
-    for arguments in [&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"][..], &["log", "verify"], &["replay"], &["init"]] {
+    for arguments in [&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"][..], &["log", "verify"], &["replay"], &["init"]]
+    {
         let output = run(&[arguments, &["--data", directory.path().to_str().unwrap()]].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output.stderr).contains("in use by another allowlog process"), "{}", text(&output.stderr));

@@ -92,14 +92,10 @@ impl CreateBody {
 }
 
 fn scopes(fields: &mut Fields<'_>) -> Vec<Grant> {
-    let given = match fields.get("scopes") {
-        None => {
-            fields.refuse("scopes", "is required");
-            0
-        }
-        Some(Value::Array(items)) => items.len(),
-        Some(_) => 0, // refused below
-    };
+    if !fields.require("scopes") {
+        return Vec::new();
+    }
+    let given = if let Some(Value::Array(items)) = fields.get("scopes") { items.len() } else { 0 };
     if given > SCOPES_GRANTED_MAX {
         fields.refuse("scopes", format!("must be at most {SCOPES_GRANTED_MAX} scopes"));
         return Vec::new();

@@ -58,16 +58,14 @@ impl CheckBody {
 }
 
 fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
-    match fields.get("scopes") {
-        None => {
-            fields.refuse("scopes", "is required");
-            return Vec::new();
-        }
-        Some(Value::Array(items)) if items.len() > SCOPES_CHECKED_MAX => {
-            fields.refuse("scopes", format!("must be at most {SCOPES_CHECKED_MAX} scopes"));
-            return Vec::new();
-        }
-        Some(_) => {}
+    if !fields.require("scopes") {
+        return Vec::new();
+    }
+    if let Some(Value::Array(items)) = fields.get("scopes")
+        && items.len() > SCOPES_CHECKED_MAX
+    {
+        fields.refuse("scopes", format!("must be at most {SCOPES_CHECKED_MAX} scopes"));
+        return Vec::new();
     }
     let scopes =
         fields.items("scopes", |item, path, errors| text(ScopeName::new)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok());
