@@ -150,6 +150,20 @@ impl DiskStore {
         }
     }
 
+    /// Returns once the settler rests, and keeps it from beginning anything.
+    #[cfg(test)]
+    fn pause(&self) {
+        let mut live = lock(&self.shared.live);
+        live.wishes.paused = true;
+        drop(self.shared.settled.wait_while(live, |live| !live.wishes.resting).unwrap());
+    }
+
+    #[cfg(test)]
+    fn resume(&self) {
+        lock(&self.shared.live).wishes.paused = false;
+        self.shared.wake.notify_all();
+    }
+
     fn end(&mut self) -> Option<String> {
         let settler = self.settler.take()?;
         lock(&self.shared.live).wishes.closing = true;

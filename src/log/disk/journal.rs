@@ -98,11 +98,6 @@ enum Failed {
 }
 
 impl Journal {
-    /// Where the next frame belongs.
-    pub(super) const fn head(&self) -> Position {
-        self.head
-    }
-
     /// Writes the frame and makes it durable. After an error [`Journal::recover`] must succeed first.
     pub(super) fn append(&mut self, frame: &Frame) -> Result<(), StoreError> {
         if self.failed.is_some() {
@@ -263,6 +258,12 @@ impl Journal {
         } else {
             self.spares.push_back(blank);
         }
+    }
+
+    /// Bytes left in the current file.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> u64 {
+        self.current.as_ref().map_or(0, |c| c.blank.bytes.saturating_sub(c.position))
     }
 
     /// Files in all, for a test of the bound.

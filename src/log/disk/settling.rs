@@ -29,6 +29,10 @@ pub(super) struct Wishes {
     pub(super) ended: bool,
     /// Why the last try failed.
     pub(super) failure: Option<String>,
+    /// Tests only: nothing is begun while this is set.
+    pub(super) paused: bool,
+    /// Nothing is being done.
+    pub(super) resting: bool,
 }
 
 /// The thread's whole life.
@@ -65,10 +69,15 @@ pub(super) fn run(shared: &Shared) {
 fn wait(shared: &Shared, first: bool) -> bool {
     let mut live = lock(&shared.live);
     if !first {
+        live.wishes.resting = true;
+        shared.settled.notify_all();
+        live = shared.wake.wait_while(live, |live| live.wishes.paused && !live.wishes.closing).unwrap_or_else(PoisonError::into_inner);
         let idle = shared.wake.wait_while(live, |live| !live.wishes.now && !live.wishes.closing && live.waiting_bytes() == 0);
         live = idle.unwrap_or_else(PoisonError::into_inner);
         let more = |live: &mut super::Live| !live.wishes.now && !live.wishes.closing && live.waiting_bytes() < BATCH_BYTES;
         live = shared.wake.wait_timeout_while(live, WAIT, more).unwrap_or_else(PoisonError::into_inner).0;
+        live = shared.wake.wait_while(live, |live| live.wishes.paused && !live.wishes.closing).unwrap_or_else(PoisonError::into_inner);
+        live.wishes.resting = false;
     }
     live.wishes.closing
 }

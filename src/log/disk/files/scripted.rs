@@ -35,8 +35,17 @@ pub enum Operation {
     SyncData(PathBuf),
 }
 
-/// Called before each operation that changes something, whether or not it is scripted to fail.
-pub type Watch = Box<dyn Fn(&Operation) + Send + Sync>;
+/// When a watch is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before the operation, whether or not it is scripted to fail.
+    Before,
+    /// Once it has succeeded.
+    Done,
+}
+
+/// Called around each operation that changes something.
+pub type Watch = Box<dyn Fn(When, &Operation) + Send + Sync>;
 
 /// File operations that fail as scripted. Clones share one script.
 #[derive(Clone, Default)]
@@ -93,7 +102,7 @@ impl ScriptedFiles {
         self.shared.lock().done.clone()
     }
 
-    /// Has `watch` called before each operation from now on.
+    /// Has `watch` called around each operation from now on.
     pub fn watch(&self, watch: Watch) {
         self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner).push(watch);
     }
@@ -105,24 +114,28 @@ impl Shared {
     }
 
     fn run<T>(&self, operation: Operation, torn: impl FnOnce(), act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        for watch in self.watches.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            watch(&operation);
-        }
+        self.tell(When::Before, &operation);
         let fault = {
             let mut script = self.lock();
             let nth = script.done.len();
             let broken = script.broken.as_ref().filter(|(suffix, _)| operation.path().to_string_lossy().ends_with(suffix.as_str()));
             let broken = broken.map(|(_, fault)| *fault);
-            script.done.push(operation);
+            script.done.push(operation.clone());
             script.faults.remove(&nth).or(broken)
         };
         match fault {
-            None => return act(),
+            None => return act().inspect(|_| self.tell(When::Done, &operation)),
             Some(Fault::Lost) => {}
             Some(Fault::Torn) => torn(),
             Some(Fault::DoneButFailed) => drop(act()?),
         }
         Err(io::Error::other("scripted fault"))
+    }
+
+    fn tell(&self, when: When, operation: &Operation) {
+        for watch in self.watches.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            watch(when, operation);
+        }
     }
 
     fn wrap(self: &Arc<Self>, path: &Path, file: Handle) -> Handle {
