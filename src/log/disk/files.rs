@@ -84,7 +84,7 @@ pub trait OpenFile: Send + Sync {
 pub struct OsFiles;
 
 /// Zeros are written in pieces of this size.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 impl Files for OsFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
