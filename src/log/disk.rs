@@ -97,14 +97,8 @@ impl DiskStore {
             recent.push(Arc::new(frame));
         }
         let live = Live { recent, signatures: VecDeque::new(), signed, wishes: Wishes::default() };
-        let shared = Shared {
-            files,
-            journal: Mutex::new(journal),
-            volumes,
-            live: Mutex::new(live),
-            wake: Condvar::new(),
-            settled: Condvar::new(),
-        };
+        let shared =
+            Shared { files, journal: Mutex::new(journal), volumes, live: Mutex::new(live), wake: Condvar::new(), settled: Condvar::new() };
         let shared = Arc::new(shared);
         let settler = if settle {
             let shared = Arc::clone(&shared);

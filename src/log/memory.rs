@@ -91,7 +91,11 @@ impl Store for MemoryStore {
             return Err(scripted("append a frame before recovery"));
         }
         assert_eq!(frame.header().first_sequence, inner.head(), "a frame begins at the head");
-        assert_eq!(frame.header().previous, inner.frames.last().map_or(Hash::default(), |last| last.hash()), "a frame carries the last hash");
+        assert_eq!(
+            frame.header().previous,
+            inner.frames.last().map_or(Hash::default(), |last| last.hash()),
+            "a frame carries the last hash"
+        );
         let nth = inner.appends;
         inner.appends = nth.saturating_add(1);
         let frame = Arc::new(frame);

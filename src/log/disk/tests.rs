@@ -278,7 +278,8 @@ fn damage_before_the_last_frame_is_reported() {
     // More than a file, so that the damage is behind a later frame or a later file.
     let frames: Vec<Frame> = (0..20).map(|_| author.frame(6_000)).collect();
     frames.iter().for_each(|frame| store.append(frame.clone()).unwrap());
-    let last_of_file = (1..20).find(|nth| place(dir.path(), frames[*nth].bytes()).0 != place(dir.path(), frames[nth - 1].bytes()).0).unwrap() - 1;
+    let last_of_file =
+        (1..20).find(|nth| place(dir.path(), frames[*nth].bytes()).0 != place(dir.path(), frames[nth - 1].bytes()).0).unwrap() - 1;
     let damaged = |spoil: &dyn Fn(&Path), context: &str| {
         let image = crash(dir.path());
         spoil(image.path());
@@ -431,7 +432,8 @@ fn assert_durable(journal: &[u8], copies: &Path) {
     let header = |at: usize| u64::from_be_bytes(journal[at..at + 8].try_into().unwrap());
     let (mut sequence, mut at) = (header(16), 4096);
     let volumes = fs::read_dir(copies).unwrap().map(|e| e.unwrap().path());
-    let stored: Vec<u8> = volumes.filter(|v| v.extension().is_none()).flat_map(|v| raw(&v, "frames")).flat_map(|(_, value)| value).collect();
+    let stored: Vec<u8> =
+        volumes.filter(|v| v.extension().is_none()).flat_map(|v| raw(&v, "frames")).flat_map(|(_, value)| value).collect();
     while let Ok(frame) = Frame::read(&journal[at..]) {
         if frame.header().first_sequence != sequence {
             break;

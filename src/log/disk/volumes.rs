@@ -244,7 +244,10 @@ impl Volumes {
 
     /// A reader of pages from the one that holds `sequence` on, to the end of its volume.
     pub(super) fn pages(&self, sequence: u64) -> Result<Pages, StoreError> {
-        let (volume, end) = self.holding(sequence)?;
+        let (first, end) = self.around(sequence)?;
+        // Whoever comes in at its beginning reads a volume through and does not come back: it is closed behind him, as sled
+        // holds all of what was read, whatever the size of its cache.
+        let volume = self.get_to(first, sequence != first)?;
         let start = volume.frames.get_lt(key(sequence.saturating_add(1), 0)).map_err(refused("read", &volume.path))?;
         let start = start.map_or(volume.first, |(key, _)| number(&key));
         Ok(Pages { iter: volume.frames.range(key(start, 0)..), volume, end })
@@ -252,16 +255,19 @@ impl Volumes {
 
     /// The volume that holds `sequence`, with its end if it is sealed.
     fn holding(&self, sequence: u64) -> Result<(Arc<Volume>, Option<u64>), StoreError> {
-        let (first, end) = {
-            let row = self.lock();
-            let first = row.volumes.range(..=sequence).next_back().map(|(first, _)| *first);
-            let end = row.volumes.range(sequence.saturating_add(1)..).next().map(|(first, _)| *first);
-            (first, end)
-        };
-        let Some(first) = first else {
-            return Err(StoreError::Damaged { sequence, problem: format!("no volume in {} holds it", self.dir.display()) });
-        };
+        let (first, end) = self.around(sequence)?;
         Ok((self.get(first)?, end))
+    }
+
+    /// First sequence and end of the volume that holds `sequence`.
+    fn around(&self, sequence: u64) -> Result<(u64, Option<u64>), StoreError> {
+        let row = self.lock();
+        let first = row.volumes.range(..=sequence).next_back().map(|(first, _)| *first);
+        let end = row.volumes.range(sequence.saturating_add(1)..).next().map(|(first, _)| *first);
+        match first {
+            Some(first) => Ok((first, end)),
+            None => Err(StoreError::Damaged { sequence, problem: format!("no volume in {} holds it", self.dir.display()) }),
+        }
     }
 
     /// Lets go of the newest volume; nothing is written until [`Volumes::open_newest`] succeeds.
@@ -282,8 +288,12 @@ impl Volumes {
         })
     }
 
-    /// The volume at `first`, opened if nobody has it open.
     fn get(&self, first: u64) -> Result<Arc<Volume>, StoreError> {
+        self.get_to(first, true)
+    }
+
+    /// The volume at `first`, opened if nobody has it open; kept open for a while after use if `keep` is set.
+    fn get_to(&self, first: u64, keep: bool) -> Result<Arc<Volume>, StoreError> {
         // Held while opening: the same database cannot be opened twice.
         let mut row = self.lock();
         if let Some(volume) = row.volumes.get(&first).and_then(Weak::upgrade) {
@@ -295,7 +305,7 @@ impl Volumes {
         }
         let volume = Arc::new(Volume::open(self.files.as_ref(), &self.path(first), first, &self.spoilt)?);
         row.volumes.insert(first, Arc::downgrade(&volume));
-        if row.volumes.last_key_value().is_some_and(|(newest, _)| *newest != first) {
+        if keep && row.volumes.last_key_value().is_some_and(|(newest, _)| *newest != first) {
             row.keep(Arc::clone(&volume));
         }
         Ok(volume)
@@ -492,7 +502,8 @@ impl Pages {
 fn next_page(iter: &mut sled::Iter, path: &Path) -> Result<Option<Vec<Arc<Frame>>>, StoreError> {
     let Some((place, value)) = iter.next().transpose().map_err(refused("read", path))? else { return Ok(None) };
     let mut first = number(&place);
-    let damaged = |sequence, problem: &dyn std::fmt::Display| StoreError::Damaged { sequence, problem: format!("{problem}: {}", path.display()) };
+    let damaged =
+        |sequence, problem: &dyn std::fmt::Display| StoreError::Damaged { sequence, problem: format!("{problem}: {}", path.display()) };
     if *place != key(first, 0) {
         return Err(damaged(first, &"a page is not where it belongs"));
     }
