@@ -35,8 +35,19 @@ pub(super) struct Wishes {
     pub(super) resting: bool,
 }
 
+/// Says that the thread has ended, even if it panicked, so that nobody waits for it for ever.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.live).wishes.ended = true;
+        self.0.settled.notify_all();
+    }
+}
+
 /// The thread's whole life.
 pub(super) fn run(shared: &Shared) {
+    let _ending = Ending(shared);
     // On Linux this lowers the calling thread alone; where it is refused everything works, only less smoothly.
     let _ = rustix::process::setpriority_process(None, NICENESS);
     let mut stored = lock(&shared.live).recent.settled();
@@ -59,10 +70,6 @@ pub(super) fn run(shared: &Shared) {
             break;
         }
     }
-    let mut live = lock(&shared.live);
-    live.wishes.ended = true;
-    drop(live);
-    shared.settled.notify_all();
 }
 
 /// Waits until there is something to do; says whether to end afterwards.
