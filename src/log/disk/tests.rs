@@ -429,6 +429,9 @@ fn a_journal_file_is_not_reused_before_sled_is_durable() {
 
 /// Every frame of a journal file is in the copies of volumes made when their file was durable.
 fn assert_durable(journal: &[u8], copies: &Path) {
+    if journal.iter().all(|byte| *byte == 0) {
+        return; // A new spare that the writer overtook: it held nothing yet and only gets another name.
+    }
     let header = |at: usize| u64::from_be_bytes(journal[at..at + 8].try_into().unwrap());
     let (mut sequence, mut at) = (header(16), 4096);
     let volumes = fs::read_dir(copies).unwrap().map(|e| e.unwrap().path());
@@ -442,7 +445,7 @@ fn assert_durable(journal: &[u8], copies: &Path) {
         sequence = frame.header().end_sequence();
         at += frame.bytes().len();
     }
-    assert!(at > 4096, "a file without frames is not what this test is about");
+    assert!(at > 4096, "a file that was begun holds frames");
 }
 
 #[test]
