@@ -8,8 +8,8 @@ use std::sync::Arc;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
 
-//pub mod disk;
-//pub mod memory;
+pub mod disk;
+pub mod memory;
 
 /// Frames in the order of the log.
 pub type Frames = Box<dyn Iterator<Item = Result<Arc<Frame>, StoreError>> + Send>;

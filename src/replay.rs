@@ -1,7 +1,9 @@
 //! Replay: the state again, from the stored bytes and nothing else.
 
+use std::sync::mpsc::sync_channel;
+
 use allowlog_projections::state::State;
-use allowlog_proto::chain::{Chain, ChainError};
+use allowlog_proto::chain::{Chain, ChainError, OpenedFrame};
 
 use crate::log::{Store, StoreError};
 
@@ -25,23 +27,40 @@ pub enum ReplayError {
     Chain(#[from] ChainError),
 }
 
+/// Frames read, hashed and decoded ahead of the fold.
+const AHEAD: usize = 256;
+
 /// Folds the log from its beginning, checking every hash, up to and without `until` if given.
+///
+/// One thread reads, hashes and decodes, this one links and folds: each is about half of the work.
 ///
 /// # Errors
 /// Names the first sequence that cannot be trusted.
 pub fn replay(store: &dyn Store, until: Option<u64>, mut progress: impl FnMut(u64)) -> Result<Replayed, ReplayError> {
     let mut replayed = Replayed::default();
-    for frame in store.scan(0) {
-        let Replayed { state, chain } = &mut replayed;
-        chain.admit(&*frame?, |sequence, record, _| {
-            if until.is_none_or(|until| sequence < until) {
-                state.apply(record);
+    let frames = store.scan(0);
+    std::thread::scope(|scope| {
+        let (sender, opened) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            for frame in frames {
+                // A receiver that is gone has seen enough.
+                if sender.send(frame.map(|frame| OpenedFrame::open(&frame))).is_err() {
+                    return;
+                }
             }
-        })?;
-        progress(chain.next_sequence());
-        if until.is_some_and(|until| chain.next_sequence() >= until) {
-            break;
+        });
+        for frame in opened {
+            let Replayed { state, chain } = &mut replayed;
+            chain.admit_opened(&frame?, |sequence, record, _| {
+                if until.is_none_or(|until| sequence < until) {
+                    state.apply(record);
+                }
+            })?;
+            progress(chain.next_sequence());
+            if until.is_some_and(|until| chain.next_sequence() >= until) {
+                break;
+            }
         }
-    }
-    Ok(replayed)
+        Ok(replayed)
+    })
 }

@@ -1,5 +1,7 @@
 //! Properties of the repository: who may import what, which file alone knows a thing, what no file may hold.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,7 +156,8 @@ fn nothing_is_left_over() {
     ];
     let mut offenders = Vec::new();
     for source in sources() {
-        offenders.extend(words.iter().filter(|word| source.text.contains(**word)).map(|word| format!("{}: {word}", source.path)));
+        let words = words.iter().filter(|word| !word.contains("sleep") || source.path.contains("tests"));
+        offenders.extend(words.filter(|word| source.text.contains(**word)).map(|word| format!("{}: {word}", source.path)));
     }
     check("leftovers", offenders);
 }
@@ -174,9 +177,11 @@ fn the_map_names_every_module_and_stays_a_map() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(map.lines().count() <= 300, "a map of at most 300 lines");
     assert!(!map.contains("]("), "names, no links");
+    let named =
+        |stem: &str| ["`", "/"].iter().any(|before| map.contains(&format!("{before}{stem}`"))) || map.contains(&format!("{stem}.rs"));
     let missing = |s: &&Source| {
         let stem = Path::new(&s.path).file_stem().unwrap().to_string_lossy().into_owned();
-        s.path.contains("src/") && stem != "lib" && !map.contains(&format!("`{stem}`")) && !map.contains(&format!("{stem}.rs"))
+        s.path.contains("src/") && !["lib", "tests"].contains(&stem.as_str()) && !named(&stem)
     };
     check("ARCHITECTURE.md names every module", sources().iter().filter(missing).map(|s| s.path.clone()).collect());
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::event::Event;
-use crate::frame::{Frame, FrameError};
+use crate::frame::{Frame, FrameError, FrameHeader};
 use crate::id::WorkspaceId;
 use crate::record::{Record, RecordError};
 use crate::time::Timestamp;
@@ -140,11 +140,19 @@ impl Chain {
     ///
     /// # Errors
     /// Names the first sequence that cannot be trusted. The head is then of no further use.
-    pub fn admit(&mut self, frame: &Frame, mut each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
+    pub fn admit(&mut self, frame: &Frame, each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
+        self.admit_opened(&OpenedFrame::open(frame), each)
+    }
+
+    /// The same for a frame that was opened before, perhaps on another thread.
+    ///
+    /// # Errors
+    /// Names the first sequence that cannot be trusted. The head is then of no further use.
+    pub fn admit_opened(&mut self, frame: &OpenedFrame, mut each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
         let at = |sequence: u64| move |fault: Fault| ChainError { sequence, fault };
-        let header = frame.header();
+        let header = &frame.header;
         let first = self.next_sequence;
-        let records = frame.records().map_err(|e| at(first)(e.into()))?;
+        let records = frame.records.as_ref().map_err(|e| at(first)((*e).into()))?;
         if header.first_sequence != first {
             return Err(at(first)(Fault::Sequence { found: header.first_sequence }));
         }
@@ -152,9 +160,9 @@ impl Chain {
             return Err(at(first)(Fault::PreviousFrame));
         }
         let mut first_time = None;
-        for (bytes, hash) in records {
+        for (record, hash) in records {
             let fail = at(self.next_sequence);
-            let record = Record::decode(bytes).map_err(|e| fail(e.into()))?;
+            let record = record.as_ref().map_err(|e| fail(e.clone().into()))?;
             let link = self.workspaces.get(&record.workspace_id).copied().unwrap_or_default();
             if record.index != link.next_index {
                 return Err(fail(Fault::Index { found: record.index, expected: link.next_index }));
@@ -167,14 +175,33 @@ impl Chain {
             }
             first_time.get_or_insert(record.time);
             let sequence = self.next_sequence;
-            self.extend(&record, hash);
-            each(sequence, &record, hash);
+            self.extend(record, *hash);
+            each(sequence, record, *hash);
         }
         let times = (first_time.map(Timestamp::as_ms), self.time.as_ms());
         if times != (Some(header.first_time_ms), header.last_time_ms) {
             return Err(at(first)(Fault::Time));
         }
-        self.close(frame.hash());
+        self.close(frame.hash);
         Ok(())
+    }
+}
+
+/// A frame with its bytes hashed and its records decoded: all that can be checked of it without the frames before.
+#[derive(Debug)]
+pub struct OpenedFrame {
+    header: FrameHeader,
+    hash: Hash,
+    records: Result<Vec<OpenedRecord>, FrameError>,
+}
+
+/// A record, if its bytes are one, and their hash.
+type OpenedRecord = (Result<Record, RecordError>, Hash);
+
+impl OpenedFrame {
+    /// Hashes and decodes; what is wrong comes out when the frame is admitted, in the order of the log.
+    pub fn open(frame: &Frame) -> Self {
+        let records = frame.records().map(|records| records.into_iter().map(|(bytes, hash)| (Record::decode(bytes), hash)).collect());
+        Self { header: *frame.header(), hash: frame.hash(), records }
     }
 }

@@ -44,7 +44,7 @@ pub enum Event {
 
 impl Event {
     /// The receipt this event leads to, if it leads to one.
-    pub const fn receipt_id(&self) -> Option<ReceiptId> {
+    pub fn receipt_id(&self) -> Option<ReceiptId> {
         match self {
             Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Confirmation(_) => None,
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.receipt_id),

@@ -31,8 +31,9 @@ macro_rules! id {
             /// Nothing means that no such id was ever given out: ids are opaque to callers, so an unreadable
             /// one is merely unknown.
             pub fn parse(text: &str) -> Option<Self> {
-                let id = Self(Ulid::from_string(text.strip_prefix(Self::PREFIX)?).ok()?.0);
-                (id.to_string() == text).then_some(id)
+                let text = text.strip_prefix(Self::PREFIX)?;
+                let ulid = Ulid::from_string(text).ok()?;
+                (*ulid.array_to_str(&mut [0; ulid::ULID_LEN]) == *text).then_some(Self(ulid.0))
             }
         }
 

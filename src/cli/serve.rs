@@ -9,6 +9,7 @@ use allowlog_proto::text::Name;
 use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{DataArgument, MasterKeyArgument, Outcome, progress, runtime};
@@ -52,6 +53,7 @@ impl Serve {
     }
 
     async fn serve(self) -> Outcome {
+        let signals = Signals::catch()?;
         // The sockets come first: a port that is taken must not leave a directory half made.
         let bind = async |address| TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"));
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
@@ -79,7 +81,7 @@ impl Serve {
         } else {
             tracing::info!(log.records = records, "the state has been replayed from the log");
         }
-        let clean = until_stopped(app, &mut threads, api, operations).await;
+        let clean = until_stopped(app, &mut threads, signals, api, operations).await;
         let joined = tokio::task::spawn_blocking(move || threads.join()).await?;
         drop((store, lock)); // settles what is left, then lets others in
         Ok(if clean && joined { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -87,19 +89,19 @@ impl Serve {
 }
 
 /// Serves until a signal, then drains. False if the writer ended on its own.
-async fn until_stopped(app: App, threads: &mut Threads, api: TcpListener, operations: TcpListener) -> bool {
+async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, api: TcpListener, operations: TcpListener) -> bool {
     let (stop, stopped) = watch::channel(false);
     let serve = |listener: TcpListener, router: Router| {
         let mut stopped = stopped.clone();
-        let signal = async move {
+        let stop = async move {
             // An error means that the sender is gone: then it is time to stop as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(signal).into_future())
+        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future())
     };
     let servers = [serve(api, http::router(app.clone())), serve(operations, http::operations::router(app))];
     let clean = tokio::select! {
-        () = signalled() => true,
+        () = signals.wait() => true,
         () = threads.writer_ended() => {
             tracing::error!("the writer has ended; the server stops, and a restart rebuilds the state from the log");
             false
@@ -117,19 +119,21 @@ async fn until_stopped(app: App, threads: &mut Threads, api: TcpListener, operat
     clean
 }
 
-/// Ctrl-C, or SIGTERM.
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(signal.error = %error, "SIGTERM cannot be caught");
-            let _ = tokio::signal::ctrl_c().await;
+/// Ctrl-C and SIGTERM, caught from the moment this is made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

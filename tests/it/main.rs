@@ -1,11 +1,14 @@
 //! Integration tests: in process through the router, on a virtual clock, each ending with a full audit of the log;
 //! and a few with the real binary over a real socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
+
 mod harness;
 
 mod admin;
 mod allowly;
 mod binary;
+mod durable;
 mod envelope;
 mod exactness;
 mod faults;

@@ -3,6 +3,8 @@
 //! The ladder below is the heart of the project: one rung for each reason, in the order of [`Reason::ALL`]; the first
 //! that applies decides. An unknown fact never becomes an allow.
 
+use std::sync::Arc;
+
 use allowlog_proto::api::allowly::CheckBody;
 use allowlog_proto::event::{CheckEvent, Decided as ScopeDecided, Event, Subject, Verdict};
 use allowlog_proto::id::{AuthorizationId, EscalationId, Nonce, ReceiptId, WorkspaceId};
@@ -23,7 +25,7 @@ pub struct Checked {
     /// End of the authorization, if there is one.
     pub authorization_expires_at: Option<Timestamp>,
     /// One for each scope, in the order of the request.
-    pub results: Vec<ScopeDecided>,
+    pub results: Vec<Arc<ScopeDecided>>,
 }
 
 /// Decides every scope of the request, in its order, against the same instant. Always an answer, denials included.
@@ -36,12 +38,12 @@ pub(super) fn check(state: &State, workspace_id: WorkspaceId, body: &CheckBody, 
         }
     };
     let authorization = known.map(|(_, authorization)| authorization);
-    let results: Vec<ScopeDecided> = body
+    let results: Vec<Arc<ScopeDecided>> = body
         .scopes
         .iter()
         .map(|scope| {
             let (verdict, reason) = ladder(state, authorization, scope, body, now, ids);
-            ScopeDecided {
+            Arc::new(ScopeDecided {
                 receipt_id: ReceiptId::from_bytes(ids.mint(now)),
                 subject: subject.clone(),
                 scope: scope.clone(),
@@ -52,12 +54,12 @@ pub(super) fn check(state: &State, workspace_id: WorkspaceId, body: &CheckBody, 
                 verdict,
                 reason,
                 policy_version: PolicyVersion::CURRENT,
-            }
+            })
         })
         .collect();
     Decided {
         workspace_id,
-        events: results.iter().map(|r| Event::Check(CheckEvent::Decided(Box::new(r.clone())))).collect(),
+        events: results.iter().map(|r| Event::Check(CheckEvent::Decided(Arc::clone(r)))).collect(),
         outcome: Outcome::Checked(Box::new(Checked {
             checked_at: now,
             authorization_expires_at: authorization.map(|a| a.expires_at),

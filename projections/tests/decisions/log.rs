@@ -122,7 +122,7 @@ fn assert_outcome_says_what_is_stored(decided: &Decided) {
     let receipts: Vec<_> = decided.events.iter().filter_map(Event::receipt_id).collect();
     match &decided.outcome {
         Outcome::Checked(checked) => {
-            let stored = checked.results.iter().map(|result| Event::Check(CheckEvent::Decided(Box::new(result.clone()))));
+            let stored = checked.results.iter().map(|result| Event::Check(CheckEvent::Decided(std::sync::Arc::clone(result))));
             assert_eq!(decided.events, stored.collect::<Vec<_>>());
         }
         Outcome::Created(created) => assert_eq!(receipts, [created.granted.receipt_id]),

@@ -1,5 +1,7 @@
 //! Checks: one event for each scope that was asked for, denials included.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AuthorizationId, EscalationId, Nonce, ReceiptId};
@@ -13,8 +15,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckEvent {
-    /// One scope was decided.
-    Decided(Box<Decided>),
+    /// One scope was decided. Shared with whoever answers.
+    Decided(Arc<Decided>),
 }
 
 /// One scope was decided.

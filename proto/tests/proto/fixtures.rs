@@ -266,7 +266,7 @@ fn checks() -> Vec<(&'static str, Event)> {
         ("check_escalate_again", minimal_check(0x26, escalate(None, false), Reason::EscalationRequired)),
     ]
     .into_iter()
-    .map(|(name, decided)| (name, Event::Check(CheckEvent::Decided(Box::new(decided)))))
+    .map(|(name, decided)| (name, Event::Check(CheckEvent::Decided(std::sync::Arc::new(decided)))))
     .collect()
 }
 

@@ -94,7 +94,7 @@ fn the_longer_event_is_refused() {
 fn reasons_are_stored_by_their_place() {
     for (place, reason) in Reason::ALL.iter().enumerate() {
         let decided = fixtures::minimal_check(0, allowlog_proto::event::Verdict::Deny, *reason);
-        let event = Event::Check(CheckEvent::Decided(Box::new(decided)));
+        let event = Event::Check(CheckEvent::Decided(std::sync::Arc::new(decided)));
         let record = Chain::new().record(fixtures::workspace_id(), fixtures::at("2026-11-23T12:00:00Z"), event);
         let mut bytes = Vec::new();
         record.encode(&mut bytes).unwrap();

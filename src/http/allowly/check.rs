@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(800);
 /// Decides each scope, and answers 200 whatever the decision.
 pub async fn check(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let wait = call::switch(request.uri().query(), "wait");
-    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, |value| CheckBody::parse(value)).await?;
+    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, CheckBody::parse).await?;
     let wait = match wait {
         Ok(wait) => wait,
         Err(error) => {

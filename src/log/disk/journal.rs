@@ -1,9 +1,11 @@
 //! The journal, in the one file that knows it: the small tail in front of the sled log that makes an answer durable.
 //!
-//! A file `<generation, 10 digits>.journal` is a block of 4096 bytes with the header, then frames back to back. Header:
-//! `ALJ1` (4) · format version (4) · generation (8) · first sequence (8) · closing hash of the frame before it (32) ·
-//! BLAKE3 of all that (32); integers big-endian. Files are zero-filled ahead; behind the last frame stand zeros or
-//! whatever an earlier generation left there, which needs no zeroing because it cannot chain.
+//! A file `<generation, 10 digits>.journal` is a block of 4096 bytes with the header, then frames back to back, each
+//! behind the file's mark. Header: `ALJ1` (4) · format version (4) · generation (8) · first sequence (8) · closing hash of
+//! the frame before it (32) · BLAKE3 of all that (32); integers big-endian. The mark is the first 8 bytes of that last
+//! hash: no caller can know it, so nothing a caller has sent can be taken for a frame when damage is looked for. Files are
+//! zero-filled ahead; behind the last frame stand zeros or whatever an earlier generation left there, which needs no
+//! zeroing because it cannot chain.
 //!
 //! A file whose frames are settled gets, off the answer path, the name of a generation to come: its name then differs
 //! from the generation in its header, and that is what a spare is. So the answer path never touches a directory unless
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use allowlog_proto::chain::Hash;
-use allowlog_proto::frame::{FRAME_MAGIC, Frame};
+use allowlog_proto::frame::Frame;
 
 use crate::log::StoreError;
 use crate::log::disk::cannot;
@@ -28,6 +30,7 @@ use crate::log::disk::files::{Files, Handle};
 /// Where the first frame of a file begins: a header shares no block with a frame.
 const FRAMES_START: u64 = 4096;
 const HEADER_BYTES: usize = 88;
+const MARK_BYTES: usize = 8;
 const MAGIC: [u8; 4] = *b"ALJ1";
 const VERSION: u32 = 1;
 /// Zeros over the start of a failed frame; more than a frame's header.
@@ -85,8 +88,12 @@ struct Blank {
 struct Current {
     blank: Blank,
     file: Handle,
+    mark: Mark,
     position: u64,
 }
+
+/// What stands before each frame of a file.
+type Mark = [u8; MARK_BYTES];
 
 /// What a failed append leaves to [`Journal::recover`].
 #[derive(Debug, Clone, Copy)]
@@ -105,13 +112,13 @@ impl Journal {
             return Err(StoreError::Io { doing: format!("append to {}", self.dir.display()), source });
         }
         assert!(self.head.precedes(frame), "a frame begins at the head and carries the last hash");
-        let size = bytes(frame.bytes().len());
+        let size = bytes_of(frame);
         // A crash within leaves a spare, or a file with a header and no frame: neither says anything about the log.
         self.make_room(size).inspect_err(|_| self.failed = Some(Failed::Room(size)))?;
         let Some(current) = &mut self.current else { return Err(missing(&self.dir)) };
         // A crash here leaves nothing, a part, or the whole of a frame that nobody was told of: a part is cut at the
         // next opening, a whole one stays. Either way everything before it was made durable by earlier calls.
-        let written = current.file.write_at(frame.bytes(), current.position).and_then(|()| current.file.sync_data());
+        let written = current.file.write_at(&marked(current.mark, frame), current.position).and_then(|()| current.file.sync_data());
         if let Err(source) = written {
             self.failed = Some(Failed::Frame);
             return Err(cannot("append to", &current.blank.path)(source));
@@ -157,7 +164,7 @@ impl Journal {
             self.full.push((blank, self.head.sequence));
             return Err(error);
         }
-        if let Some(old) = self.current.replace(Current { blank, file, position: FRAMES_START }) {
+        if let Some(old) = self.current.replace(Current { blank, file, mark: header.mark(), position: FRAMES_START }) {
             self.full.push((old.blank, self.head.sequence));
         }
         Ok(())
@@ -310,6 +317,13 @@ impl Header {
         bytes
     }
 
+    /// The first bytes of the checksum.
+    fn mark(self) -> Mark {
+        let bytes = self.bytes();
+        let checksum = bytes.last_chunk::<32>().copied().unwrap_or_default();
+        checksum.first_chunk().copied().unwrap_or_default()
+    }
+
     fn read(bytes: &[u8]) -> Option<Self> {
         let (content, checksum) = bytes.get(..HEADER_BYTES)?.split_last_chunk::<32>()?;
         let (version, rest) = content.strip_prefix(&MAGIC)?.split_first_chunk()?;
@@ -333,8 +347,15 @@ pub(super) struct Opened {
 /// A file as it was found.
 struct Found {
     blank: Blank,
+    /// The header, if it can be read.
+    header: Option<Header>,
+}
+
+impl Found {
     /// The header, if the file was begun in the generation of its name.
-    begun: Option<Header>,
+    fn begun(&self) -> Option<Header> {
+        self.header.filter(|header| header.generation == self.blank.generation)
+    }
 }
 
 /// How far the frames of one file go.
@@ -353,7 +374,7 @@ impl Journal {
         let mut found = find(files.as_ref(), dir)?;
         found.sort_by_key(|f| f.blank.generation);
         let next_generation = found.last().map_or(0, |f| f.blank.generation).saturating_add(1);
-        let (begun, blank): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|f| f.begun.is_some());
+        let (begun, blank): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|f| f.begun().is_some());
         let mut journal = Self {
             files,
             dir: dir.to_owned(),
@@ -369,10 +390,11 @@ impl Journal {
         };
         let mut unsettled = Vec::new();
         let tail = journal.walk_all(&begun, settled, &mut unsettled)?;
-        for found in &blank {
-            // A header is durable before the first frame is written, so frames without one are damage, not a crash.
+        for found in blank.iter().filter(|found| found.header.is_none()) {
+            // A header is durable before the first frame is written, so a frame without one is damage, not a crash.
             let bytes = read(journal.files.as_ref(), &found.blank)?;
-            if valid_frame_from(&bytes, FRAMES_START, journal.head.sequence) {
+            let first = frame_at(&bytes, FRAMES_START, None);
+            if first.is_some_and(|frame| frame.header().first_sequence >= journal.head.sequence) {
                 return Err(damaged(journal.head.sequence, &found.blank.path, "the header of a file with frames cannot be read"));
             }
         }
@@ -387,8 +409,8 @@ impl Journal {
         let mut tail = None;
         let mut expected: Option<Position> = None;
         for (at, found) in begun.iter().enumerate() {
-            let Some(header) = found.begun else { continue };
-            let next = begun.get(at.saturating_add(1)).and_then(|f| f.begun).map(|h| h.first);
+            let Some(header) = found.begun() else { continue };
+            let next = begun.get(at.saturating_add(1)).and_then(Found::begun).map(|h| h.first);
             if let Some(next) = next.filter(|next| next.sequence <= settled.sequence) {
                 // Settled to its end: that the next file begins at the settled place is checked there.
                 self.full.push((found.blank.clone(), next.sequence));
@@ -405,7 +427,7 @@ impl Journal {
                 None | Some(_) => {}
             }
             let bytes = read(self.files.as_ref(), &found.blank)?;
-            let walk = walk(&bytes, path, header.first, settled, next, unsettled)?;
+            let walk = walk(&bytes, path, header, settled, next, unsettled)?;
             if let Some(next) = next {
                 self.full.push((found.blank.clone(), next.sequence));
             }
@@ -422,15 +444,15 @@ impl Journal {
     fn take_over(&mut self, mut begun: Vec<Found>, blank: Vec<Found>, tail: Option<Walk>) -> Result<(), StoreError> {
         // Renames and creations before a crash may not be durable yet.
         self.files.sync_dir(&self.dir).map_err(cannot("sync", &self.dir))?;
-        if let (Some(Found { blank, begun: Some(header) }), Some(walk)) = (begun.pop(), tail) {
+        if let (Some(Found { blank, header: Some(header) }), Some(walk)) = (begun.pop(), tail) {
             let file = self.files.open(&blank.path).map_err(cannot("open", &blank.path))?;
             // The last frame may stem from an append that failed or was cut short: it may be in the cache and not on disk,
             // even if an fdatasync would say otherwise. Written again it is durable, and only then shown to anybody.
-            let last = walk.last.as_ref().map(|(frame, offset)| file.write_at(frame.bytes(), *offset));
+            let last = walk.last.as_ref().map(|(frame, offset)| file.write_at(&marked(header.mark(), frame), *offset));
             let written = file.write_at(&header.bytes(), 0).and_then(|()| last.unwrap_or(Ok(()))).and_then(|()| file.sync_data());
             written.map_err(cannot("make durable", &blank.path))?;
             if walk.end == self.head {
-                self.current = Some(Current { blank, file, position: walk.offset });
+                self.current = Some(Current { blank, file, mark: header.mark(), position: walk.offset });
             } else {
                 // All of it is settled, and the log went on elsewhere.
                 self.full.push((blank, walk.end.sequence.min(self.head.sequence)));
@@ -455,27 +477,28 @@ impl Journal {
 fn walk(
     bytes: &[u8],
     path: &Path,
-    first: Position,
+    header: Header,
     settled: Position,
     next: Option<Position>,
     unsettled: &mut Vec<Frame>,
 ) -> Result<Walk, StoreError> {
     let disagree = || damaged(settled.sequence, path, "the journal and the settled log disagree");
+    let (first, mark) = (header.first, header.mark());
     let mut walk = Walk { end: first, offset: FRAMES_START, last: None };
     if first.sequence == settled.sequence && first != settled {
         return Err(disagree());
     }
     // What a later file says it begins with makes void whatever else stands here.
     while next.is_none_or(|next| walk.end.sequence < next.sequence) {
-        let Some(frame) = frame_at(bytes, walk.offset).filter(|frame| walk.end.precedes(frame)) else {
+        let Some(frame) = frame_at(bytes, walk.offset, Some(mark)).filter(|frame| walk.end.precedes(frame)) else {
             let behind = walk.end.sequence.saturating_add(1).max(settled.sequence);
-            match (settled_start(bytes, settled), next) {
+            match (settled_start(bytes, mark, settled), next) {
                 // Damaged where it no longer matters: go on where the settled log ends.
                 (Some(offset), _) if walk.end.sequence < settled.sequence => {
                     walk = Walk { end: settled, offset, last: None };
                     continue;
                 }
-                (_, None) if !valid_frame_from(bytes, walk.offset, behind) => break,
+                (_, None) if !valid_frame_from(bytes, mark, walk.offset, behind) => break,
                 _ => return Err(damaged(walk.end.sequence.max(settled.sequence), path, "a frame in the middle cannot be read")),
             }
         };
@@ -496,27 +519,34 @@ fn walk(
 }
 
 /// Where in the file the frame stands that follows what is settled.
-fn settled_start(bytes: &[u8], settled: Position) -> Option<u64> {
-    candidates(bytes, FRAMES_START).find(|at| frame_at(bytes, *at).is_some_and(|frame| settled.precedes(&frame)))
+fn settled_start(bytes: &[u8], mark: Mark, settled: Position) -> Option<u64> {
+    candidates(bytes, mark, FRAMES_START).find(|at| frame_at(bytes, *at, Some(mark)).is_some_and(|frame| settled.precedes(&frame)))
 }
 
 /// Whether a whole frame stands behind `offset` that begins at `sequence` or later. Such a frame was written after the
-/// one that would follow at `offset`: stale ones of an earlier generation are older than everything in the file. It
-/// cannot be a part of a record either, as those are bounded text and ids: they hold no lengths with zero bytes.
-fn valid_frame_from(bytes: &[u8], offset: u64, sequence: u64) -> bool {
-    candidates(bytes, offset).any(|at| frame_at(bytes, at).is_some_and(|frame| frame.header().first_sequence >= sequence))
+/// one that would follow at `offset`: stale ones of an earlier generation carry another mark, and so does whatever a
+/// caller may have put into a record.
+fn valid_frame_from(bytes: &[u8], mark: Mark, offset: u64, sequence: u64) -> bool {
+    candidates(bytes, mark, offset).any(|at| frame_at(bytes, at, Some(mark)).is_some_and(|frame| frame.header().first_sequence >= sequence))
 }
 
-/// The places from `offset` on where a frame may begin.
-fn candidates(file: &[u8], offset: u64) -> impl Iterator<Item = u64> {
+/// The places from `offset` on where a frame of this file may begin.
+fn candidates(file: &[u8], mark: Mark, offset: u64) -> impl Iterator<Item = u64> {
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    memchr::memmem::find_iter(file.get(start..).unwrap_or_default(), &FRAME_MAGIC).map(move |at| offset.saturating_add(bytes(at)))
+    let places: Vec<usize> = memchr::memmem::find_iter(file.get(start..).unwrap_or_default(), &mark).collect();
+    places.into_iter().map(move |at| offset.saturating_add(bytes(at)))
 }
 
-/// The frame at `offset` if one stands there whole.
-fn frame_at(bytes: &[u8], offset: u64) -> Option<Frame> {
-    let frame = Frame::read(bytes.get(usize::try_from(offset).ok()?..)?).ok()?;
+/// The frame at `offset` if one stands there whole, behind this mark if it is known.
+fn frame_at(bytes: &[u8], offset: u64, mark: Option<Mark>) -> Option<Frame> {
+    let (found, bytes) = bytes.get(usize::try_from(offset).ok()?..)?.split_first_chunk::<MARK_BYTES>()?;
+    let frame = Frame::read(bytes).ok().filter(|_| mark.is_none_or(|mark| mark == *found))?;
     frame.records().is_ok().then_some(frame)
+}
+
+/// What is written for a frame.
+fn marked(mark: Mark, frame: &Frame) -> Vec<u8> {
+    [mark.as_slice(), frame.bytes()].concat()
 }
 
 fn find(files: &dyn Files, dir: &Path) -> Result<Vec<Found>, StoreError> {
@@ -530,8 +560,7 @@ fn find(files: &dyn Files, dir: &Path) -> Result<Vec<Found>, StoreError> {
         if bytes >= FRAMES_START {
             file.read_at(&mut header, 0).map_err(cannot("read", &path))?;
         }
-        let begun = Header::read(&header).filter(|header| header.generation == generation);
-        all.push(Found { blank: Blank { path, generation, bytes }, begun });
+        all.push(Found { blank: Blank { path, generation, bytes }, header: Header::read(&header) });
     }
     Ok(all)
 }
@@ -551,8 +580,9 @@ fn missing(dir: &Path) -> StoreError {
     StoreError::Io { doing: format!("append to {}", dir.display()), source: io::Error::other("no file is open for writing") }
 }
 
+/// What a frame takes in a file.
 fn bytes_of(frame: &Frame) -> u64 {
-    bytes(frame.bytes().len())
+    bytes(frame.bytes().len().saturating_add(MARK_BYTES))
 }
 
 fn bytes(size: usize) -> u64 {

@@ -10,6 +10,7 @@ use allowlog_proto::event::{AuthorizationEvent, Event, Granted, WorkspaceEvent};
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{AuthorizationId, ReceiptId, WorkspaceId};
 use allowlog_proto::json::{CanonicalObject, Value};
+use allowlog_proto::reason::PolicyVersion;
 use allowlog_proto::text::{AgentId, Name, UserId};
 use allowlog_proto::time::Timestamp;
 use tempfile::TempDir;
@@ -82,6 +83,7 @@ fn granted(salt: u8, size: usize) -> Event {
         expires_at: Timestamp::MAX,
         replaces: None,
         metadata: CanonicalObject::new(metadata.as_object().unwrap(), "metadata").unwrap(),
+        policy_version: PolicyVersion::CURRENT,
     })))
 }
 
@@ -437,13 +439,14 @@ fn assert_durable(journal: &[u8], copies: &Path) {
     let volumes = fs::read_dir(copies).unwrap().map(|e| e.unwrap().path());
     let stored: Vec<u8> =
         volumes.filter(|v| v.extension().is_none()).flat_map(|v| raw(&v, "frames")).flat_map(|(_, value)| value).collect();
-    while let Ok(frame) = Frame::read(&journal[at..]) {
+    // Behind the header block, each frame behind its mark of 8 bytes.
+    while let Ok(frame) = Frame::read(&journal[at + 8..]) {
         if frame.header().first_sequence != sequence {
             break;
         }
         assert!(memchr::memmem::find(&stored, frame.bytes()).is_some(), "the frame at {sequence} is not durable in sled");
         sequence = frame.header().end_sequence();
-        at += frame.bytes().len();
+        at += 8 + frame.bytes().len();
     }
     assert!(at > 4096, "a file that was begun holds frames");
 }

@@ -29,7 +29,6 @@ pub struct Process {
     /// Held open: a server whose reader has gone away must not be tested by accident.
     stdout: BufReader<ChildStdout>,
     pub url: String,
-    pub operations_url: String,
 }
 
 impl Process {
@@ -48,11 +47,11 @@ impl Process {
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let mut urls = line.split([' ', ',', '\n']).filter(|word| word.starts_with("http://"));
-        let (Some(url), Some(operations_url)) = (urls.next(), urls.next()) else {
+        let Some(url) = urls.next() else {
             child.kill().unwrap();
             panic!("{line:?}: {}", text(&child.wait_with_output().unwrap().stderr));
         };
-        Self { child, stdout, url: url.to_owned(), operations_url: operations_url.to_owned() }
+        Self { child, stdout, url: url.to_owned() }
     }
 
     /// The next lines of its output up to the one that begins with `prefix`, and the rest of that one.
