@@ -1,0 +1,100 @@
+//! A workspace with authorizations, made by the decider itself.
+
+#![allow(dead_code, reason = "each bench uses what it needs")]
+
+use allowlog::chance;
+use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
+use allowlog_projections::decide::{Decided, Outcome, decide};
+use allowlog_projections::ids::Ids;
+use allowlog_projections::state::State;
+use allowlog_proto::api::allowly::{CheckBody, CreateBody};
+use allowlog_proto::chain::Chain;
+use allowlog_proto::id::{ApiKeyId, WorkspaceId};
+use allowlog_proto::json::Value;
+use allowlog_proto::text::Name;
+use allowlog_proto::time::Timestamp;
+
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+pub struct World {
+    pub state: State,
+    pub chain: Chain,
+    pub ids: Ids,
+    pub now: Timestamp,
+    pub workspace_id: WorkspaceId,
+    pub authorizations: Vec<String>,
+}
+
+pub fn credential() -> Credential {
+    Credential { api_key_id: ApiKeyId::from_bytes([1; 16]), secret_hash: [2; 32] }
+}
+
+pub fn create_workspace() -> Command {
+    let api_key = NewApiKey { api_key_id: ApiKeyId::from_bytes([1; 16]), name: Name::new("bench").unwrap(), secret_hash: [2; 32] };
+    Command::Operator(Operation::CreateWorkspace { name: Name::new("bench").unwrap(), public_key: [3; 32], api_key })
+}
+
+pub fn create() -> Command {
+    let body = r#"{"user_id":"user_1","agent_id":"mailer","scopes":["email.read",{"name":"email.send","constraints":{"max_per_day":1000000}}],"expires_at":"2099-01-01T00:00:00Z"}"#;
+    Command::Caller(credential(), Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+}
+
+pub fn check(authorization_id: &str) -> Command {
+    let body = format!(
+        r#"{{"authorization_id":"{authorization_id}","scopes":["email.send"],"resource":"mail:12345","session_id":"s-1","context":{{"purpose":"daily summary","amount":12}}}}"#
+    );
+    Command::Caller(credential(), Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+}
+
+impl World {
+    pub fn with_authorizations(count: usize) -> Self {
+        let now = Timestamp::parse("2026-03-01T10:00:00Z").unwrap();
+        let mut world = Self {
+            state: State::new(),
+            chain: Chain::new(),
+            ids: Ids::new(chance::numbers()),
+            now,
+            workspace_id: WorkspaceId::from_bytes([0; 16]),
+            authorizations: Vec::new(),
+        };
+        world.workspace_id = world.decide(&create_workspace()).workspace_id;
+        let create = create();
+        for _ in 0..count {
+            let Outcome::Created(created) = world.decide(&create).outcome else { panic!("a create creates") };
+            world.authorizations.push(created.granted.authorization_id.to_string());
+        }
+        world
+    }
+
+    /// Decides a command and applies its events, without storing them.
+    pub fn decide(&mut self, command: &Command) -> Decided {
+        let decided = decide(&self.state, command, self.now, &mut self.ids).unwrap();
+        for event in &decided.events {
+            let record = self.chain.record(decided.workspace_id, self.now, event.clone());
+            self.chain.extend(&record, allowlog_proto::chain::Hash::default());
+            self.state.apply(&record);
+        }
+        decided
+    }
+
+    pub fn check(&self, authorization_id: &str) -> Command {
+        check(authorization_id)
+    }
+}
+
+/// Whether this run is to measure, and not only to show that it works.
+pub fn measures() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// A fresh directory on the disk the build is on; a temporary one may be in memory.
+pub fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// The value below which this share of the sorted values lies.
+pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> T {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
