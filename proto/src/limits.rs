@@ -1,4 +1,4 @@
-//! Every limit of the project in one place, with the relations between them asserted when it is compiled.
+//! Every limit of the wire contracts in one place, with the relations between them asserted when it is compiled.
 
 /// Largest and (negated) smallest integer that JSON readers of every kind keep exact: 2^53 - 1.
 pub const SAFE_INTEGER_MAX: i64 = 9_007_199_254_740_991;
@@ -32,6 +32,9 @@ pub const PATTERN_BYTES_MAX: usize = 256;
 pub const NAME_BYTES_MAX: usize = 128;
 /// An id as a caller writes it: opaque, only its size is bounded.
 pub const OPAQUE_ID_BYTES_MAX: usize = 256;
+
+/// Errors one answer names: who has made more is told of these first.
+pub const FIELD_ERRORS_MAX: usize = 128;
 
 /// Scopes in one authorization.
 pub const SCOPES_GRANTED_MAX: usize = 100;

@@ -30,8 +30,8 @@ impl NamedBody {
     }
 }
 
-/// A new workspace with its first keys.
-#[derive(Debug, Serialize)]
+/// A new workspace with its first keys. Not to be printed: it holds a secret.
+#[derive(Serialize)]
 pub struct WorkspaceBody {
     /// The new workspace.
     pub workspace_id: WorkspaceId,
@@ -47,8 +47,26 @@ pub struct WorkspaceBody {
     pub key_id: KeyId,
 }
 
-/// A new API key.
+/// A workspace as it is listed.
 #[derive(Debug, Serialize)]
+pub struct KnownWorkspaceBody {
+    /// Which.
+    pub workspace_id: WorkspaceId,
+    /// What people call it.
+    pub name: Name,
+    /// Time of its first record.
+    pub created_at: Timestamp,
+}
+
+/// Every workspace, oldest first.
+#[derive(Debug, Serialize)]
+pub struct WorkspacesBody {
+    /// All of them.
+    pub items: Vec<KnownWorkspaceBody>,
+}
+
+/// A new API key. Not to be printed: it holds a secret.
+#[derive(Serialize)]
 pub struct NewApiKeyBody {
     /// The whole key, shown this once.
     pub api_key: String,

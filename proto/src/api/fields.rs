@@ -4,7 +4,7 @@
 
 use crate::api::envelope::FieldError;
 use crate::json::{Object, Value};
-use crate::limits::SAFE_INTEGER_MAX;
+use crate::limits::{FIELD_ERRORS_MAX, SAFE_INTEGER_MAX};
 
 /// An object of a request, with the errors found in it so far.
 #[derive(Debug)]
@@ -59,13 +59,18 @@ impl<'v> Fields<'v> {
         is_there
     }
 
-    /// Reads the items of an array that may be absent; `read` gets each with its path and may leave errors.
-    pub fn items<T>(&mut self, name: &str, read: impl Fn(&Value, &str, &mut Vec<FieldError>) -> Option<T>) -> Vec<T> {
+    /// Reads the items of an array that may be absent; `read` gets each with its path and may leave errors. An array of
+    /// more than `max` items is refused unread.
+    pub fn items<T>(&mut self, name: &str, max: usize, read: impl Fn(&Value, &str, &mut Vec<FieldError>) -> Option<T>) -> Vec<T> {
         let Some(value) = self.get(name) else { return Vec::new() };
         let Value::Array(items) = value else {
             self.refuse(name, format!("must be an array, is {}", value.kind()));
             return Vec::new();
         };
+        if items.len() > max {
+            self.refuse(name, format!("must be at most {max} items"));
+            return Vec::new();
+        }
         let mut out = Vec::new();
         for (i, item) in items.iter().enumerate() {
             out.extend(read(item, &format!("{}.{name}[{i}]", self.path), &mut self.errors));
@@ -75,12 +80,15 @@ impl<'v> Fields<'v> {
 
     /// Notes that a member is at fault.
     pub fn refuse(&mut self, name: &str, message: impl Into<String>) {
-        self.errors.push(FieldError::new(format!("{}.{name}", self.path), message));
+        if self.errors.len() < FIELD_ERRORS_MAX {
+            self.errors.push(FieldError::new(format!("{}.{name}", self.path), message));
+        }
     }
 
     /// Takes over errors found elsewhere.
     pub fn absorb(&mut self, errors: Vec<FieldError>) {
-        self.errors.extend(errors);
+        let room = FIELD_ERRORS_MAX.saturating_sub(self.errors.len());
+        self.errors.extend(errors.into_iter().take(room));
     }
 
     /// Whether nothing was wrong so far.

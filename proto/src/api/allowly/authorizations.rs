@@ -95,12 +95,7 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<Grant> {
     if !fields.require("scopes") {
         return Vec::new();
     }
-    let given = if let Some(Value::Array(items)) = fields.get("scopes") { items.len() } else { 0 };
-    if given > SCOPES_GRANTED_MAX {
-        fields.refuse("scopes", format!("must be at most {SCOPES_GRANTED_MAX} scopes"));
-        return Vec::new();
-    }
-    let scopes = fields.items("scopes", scope);
+    let scopes = fields.items("scopes", SCOPES_GRANTED_MAX, scope);
     let mut seen = std::collections::BTreeSet::new();
     if let Some(twice) = scopes.iter().find(|s| !seen.insert(&s.name)) {
         fields.refuse("scopes", format!("names `{}` more than once", twice.name));
@@ -137,6 +132,12 @@ fn constraints(value: &Value, path: &str, outer: &mut Fields<'_>) -> Option<Cons
         // An empty condition list limits nothing, so clients that always send one lose nothing.
         if !(empty_list && ["confirm_when", "escalate_when", "deny_when"].contains(&name)) {
             fields.refuse(name, "is not a constraint this release enforces");
+        }
+    }
+    // `[]` and `{}` mean absent elsewhere; here they could be a limit that somebody meant.
+    for name in ["max_per_day", "resource_pattern"] {
+        if let Some(given) = value.as_object().and_then(|o| o.get(name)).filter(|given| is_absent(given) && **given != Value::Null) {
+            fields.refuse(name, format!("must not be {}", given.kind()));
         }
     }
     constraints.max_per_day = fields.optional("max_per_day", integer(1, SAFE_INTEGER_MAX)).and_then(|n| u64::try_from(n).ok());
@@ -178,7 +179,7 @@ fn list(fields: &mut Fields<'_>, constraints: &Value, name: &str, path: &str) ->
 
 fn listed(fields: &mut Fields<'_>, name: &str, granted: impl Fn(&ScopeName) -> bool) -> Vec<ScopeName> {
     let mut out: Vec<ScopeName> = Vec::new();
-    let items = fields.items(name, |item, path, errors| match text(ScopeName::new)(item) {
+    let items = fields.items(name, SCOPES_GRANTED_MAX, |item, path, errors| match text(ScopeName::new)(item) {
         Ok(scope) if granted(&scope) => Some(scope),
         Ok(scope) => {
             errors.push(FieldError::new(path, format!("names `{scope}`, which is not granted")));
@@ -189,10 +190,6 @@ fn listed(fields: &mut Fields<'_>, name: &str, granted: impl Fn(&ScopeName) -> b
             None
         }
     });
-    if items.len() > SCOPES_GRANTED_MAX {
-        fields.refuse(name, format!("must be at most {SCOPES_GRANTED_MAX} scopes"));
-        return out;
-    }
     for scope in items {
         if !out.contains(&scope) {
             out.push(scope);
@@ -207,6 +204,10 @@ fn targets(fields: &mut Fields<'_>, granted: impl Fn(&ScopeName) -> bool) -> Vec
         fields.refuse("escalation_targets", wrong_kind("an object", value));
         return Vec::new();
     };
+    if targets.iter().count() > SCOPES_GRANTED_MAX {
+        fields.refuse("escalation_targets", format!("must be at most {SCOPES_GRANTED_MAX} scopes"));
+        return Vec::new();
+    }
     let mut out = Vec::new();
     for (name, target) in targets.iter() {
         let path = format!("escalation_targets.{name}");

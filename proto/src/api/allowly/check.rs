@@ -61,14 +61,9 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
     if !fields.require("scopes") {
         return Vec::new();
     }
-    if let Some(Value::Array(items)) = fields.get("scopes")
-        && items.len() > SCOPES_CHECKED_MAX
-    {
-        fields.refuse("scopes", format!("must be at most {SCOPES_CHECKED_MAX} scopes"));
-        return Vec::new();
-    }
-    let scopes =
-        fields.items("scopes", |item, path, errors| text(ScopeName::new)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok());
+    let scopes = fields.items("scopes", SCOPES_CHECKED_MAX, |item, path, errors| {
+        text(ScopeName::new)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok()
+    });
     for (i, scope) in scopes.iter().enumerate() {
         if scopes.iter().take(i).any(|earlier| earlier == scope) {
             fields.refuse("scopes", format!("names `{scope}` more than once"));

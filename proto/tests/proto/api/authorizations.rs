@@ -246,10 +246,13 @@ fn constraints_that_limit_nothing_are_none() {
         r#"{"max_per_day":null,"resource_pattern":null,"allowed_initiators":null,"allowed_domains":null,"allowed_fields":null}"#,
         r#"{"confirm_when":[],"escalate_when":[],"deny_when":[]}"#,
         r#"{"confirm_when":null,"unknown":null,"unknown_too":{}}"#,
-        r#"{"max_per_day":[],"resource_pattern":{}}"#,
     ] {
         let body = constrained(constraints).unwrap_or_else(|e| panic!("{constraints}: {e:?}"));
         assert_eq!(body.scopes[0].constraints, None, "{constraints}");
+    }
+    // Elsewhere these would mean absent; here they may be a limit that somebody meant.
+    for constraints in [r#"{"max_per_day":[]}"#, r#"{"max_per_day":{}}"#, r#"{"resource_pattern":{}}"#] {
+        assert!(constrained(constraints).is_err(), "{constraints}");
     }
     let one = Constraints { max_per_day: Some(1), ..Constraints::default() };
     assert_eq!(constrained(r#"{"max_per_day":1}"#).unwrap().scopes[0].constraints.as_deref(), Some(&one));
