@@ -127,7 +127,8 @@ impl State {
         Some((escalation, self.authorization(workspace_id, escalation.authorization_id)?))
     }
 
-    /// A hash over all of it: two states with the same hash are the same.
+    /// A hash over all of it: two states with the same hash are the same. To be compared within one build only, since it
+    /// goes by the names of fields.
     pub fn hash(&self) -> Hash {
         let mut hasher = StateHasher(blake3::Hasher::new());
         // Every field takes part without being named, since `Debug` is derived; writing to a hasher cannot fail.

@@ -93,10 +93,14 @@ impl Authorization {
     }
 
     pub(super) fn forget_confirmation(&mut self, scope: usize, resource: &Option<Resource>, now: Timestamp) {
+        if self.live(scope, resource.as_ref()).confirmed_until.is_some_and(|until| until <= now) {
+            self.withdraw_confirmation(scope, resource);
+        }
+    }
+
+    pub(super) fn withdraw_confirmation(&mut self, scope: usize, resource: &Option<Resource>) {
         let key = (scope, resource.clone());
-        if let Some(live) = self.live.get_mut(&key)
-            && live.confirmed_until.is_some_and(|until| until <= now)
-        {
+        if let Some(live) = self.live.get_mut(&key) {
             live.confirmed_until = None;
             if live.escalation.is_none() {
                 self.live.remove(&key);

@@ -27,12 +27,16 @@ impl State {
             unreachable!("an open question is answered, once");
         };
         self.lapses.remove(&(question.expires_at, Lapse::Question(resolved.nonce)));
-        let Answer::Approved { expires_at, .. } = resolved.answer else { return };
         let Some(authorization) = self.authorizations.get_mut(&resolved.authorization_id) else {
             unreachable!("a confirmation belongs to an authorization");
         };
         let Some((place, _)) = authorization.scope(&resolved.scope) else {
             unreachable!("a confirmation belongs to a granted scope");
+        };
+        let Answer::Approved { expires_at, .. } = resolved.answer else {
+            // The user's last word is no: an earlier yes does not outlive it.
+            authorization.withdraw_confirmation(place, &resolved.resource);
+            return;
         };
         let live = authorization.live_mut(place, resolved.resource.clone());
         live.confirmed_until = live.confirmed_until.max(Some(expires_at));

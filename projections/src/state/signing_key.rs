@@ -19,12 +19,14 @@ pub struct SigningKey {
     pub active_from: Timestamp,
 }
 
-impl Workspace {
-    /// The key that signs what was issued at `time`.
-    pub fn signing_key_at(&self, time: Timestamp) -> Option<&SigningKey> {
-        self.signing_keys.iter().rev().find(|key| key.active_from <= time)
+impl SigningKey {
+    /// Of the keys of one workspace, oldest first, the one that signs what was issued at `time`.
+    pub fn active_at(keys: &[Self], time: Timestamp) -> Option<&Self> {
+        keys.iter().rev().find(|key| key.active_from <= time)
     }
+}
 
+impl Workspace {
     /// What verifiers need: every key with its half-open window.
     pub fn key_document(&self, workspace_id: WorkspaceId) -> KeyDocument {
         let until = self.signing_keys.iter().skip(1).map(|next| Some(next.active_from)).chain([None]);

@@ -5,7 +5,7 @@ use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::receipts::receipt;
 use allowlog_projections::rejected::Rejected;
-use allowlog_projections::state::State;
+use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{CheckEvent, Event};
 use allowlog_proto::frame::{Frame, FrameBuilder};
@@ -49,7 +49,11 @@ impl Log {
             self.state.apply(&record);
             if event.receipt_id().is_some() {
                 let workspace = self.state.workspace(decided.workspace_id).unwrap();
-                self.signers.push((decided.workspace_id, now, workspace.signing_key_at(now).expect("a signer").key_id));
+                self.signers.push((
+                    decided.workspace_id,
+                    now,
+                    SigningKey::active_at(&workspace.signing_keys, now).expect("a signer").key_id,
+                ));
             }
             self.records.push(record);
         }

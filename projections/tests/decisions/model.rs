@@ -301,9 +301,15 @@ impl Model {
                 let question = self.questions.iter_mut().find(|question| Some(question.nonce) == *nonce).unwrap();
                 question.answered = true;
                 let binding = question.binding.clone();
-                if let UserAnswer::Approved { confirmation_id, expires_at } = confirmed.answer {
-                    self.mint(confirmation_id);
-                    self.confirmations.push(Confirmation { id: confirmation_id, binding, until: expires_at });
+                match confirmed.answer {
+                    UserAnswer::Approved { confirmation_id, expires_at } => {
+                        self.mint(confirmation_id);
+                        self.confirmations.push(Confirmation { id: confirmation_id, binding, until: expires_at });
+                    }
+                    // The last word is no: whatever was confirmed before ends here.
+                    UserAnswer::Declined => {
+                        self.confirmations.iter_mut().filter(|c| c.binding == binding).for_each(|c| c.until = c.until.min(now));
+                    }
                 }
             }
             (_, Outcome::Resolved(resolved)) if resolved.receipt_id.is_some() => {

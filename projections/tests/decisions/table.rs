@@ -15,6 +15,7 @@
 
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::decide::Outcome;
+use allowlog_projections::state::SigningKey;
 use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
 use allowlog_proto::event::{Constraints, Grant, Resolution};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, WorkspaceId};
@@ -139,7 +140,7 @@ impl World {
         let id = WorkspaceId::parse(&self.names.text(words[1])).expect("a workspace");
         let workspace = self.log.state.workspace(id).expect("a workspace");
         match words[0] {
-            "signer" => workspace.signing_key_at(at).map(|key| self.names.of("S", key.key_id)).into_iter().collect(),
+            "signer" => SigningKey::active_at(&workspace.signing_keys, at).map(|key| self.names.of("S", key.key_id)).into_iter().collect(),
             _ => self.names.signing_keys(&workspace.key_document(id)),
         }
     }
