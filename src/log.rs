@@ -68,13 +68,13 @@ pub enum StoreError {
         /// What it said.
         source: std::io::Error,
     },
-    /// sled refused.
+    /// The database under the settled log refused.
     #[error("cannot {doing}: {source}")]
-    Sled {
+    Database {
         /// What was tried, with the path.
         doing: String,
         /// What it said.
-        source: sled::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What is stored is not what was written.
     #[error("the log is damaged at sequence {sequence}: {problem}")]

@@ -181,6 +181,9 @@ impl Store for DiskStore {
         if self.settler.is_none() {
             return Err(StoreError::Io { doing: "append to the log".to_owned(), source: io::Error::other("it was opened for reading") });
         }
+        if lock(&self.shared.live).wishes.ended {
+            return Err(StoreError::Io { doing: "append to the log".to_owned(), source: io::Error::other("the settler has ended") });
+        }
         lock(&self.shared.journal).append(&frame)?;
         let mut live = lock(&self.shared.live);
         let waited = live.waiting_bytes();

@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub mod scripted;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 /// An open file.
 pub type Handle = Arc<dyn OpenFile>;

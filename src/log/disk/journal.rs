@@ -72,6 +72,9 @@ pub(super) struct Journal {
     /// Files that a chore has in hand.
     preparing: usize,
     next_generation: u64,
+    /// The latest generation that was begun, or was tried to. Opening goes by generations: a file begun after a later one
+    /// would be passed over.
+    begun: u64,
     head: Position,
     failed: Option<Failed>,
 }
@@ -157,6 +160,8 @@ impl Journal {
         }
         let (blank, file) = self.take_file(FRAMES_START.saturating_add(size))?;
         let header = Header { generation: blank.generation, first: self.head };
+        assert!(blank.generation > self.begun, "generations are begun in their order");
+        self.begun = blank.generation;
         // A crash in between leaves the old header, which makes it a spare, or a torn one, which makes it a spare too.
         if let Err(source) = file.write_at(&header.bytes(), 0).and_then(|()| file.sync_data()) {
             // It may have become a file without frames. It is not tried again, and reused once all before it is settled.
@@ -204,9 +209,13 @@ impl Journal {
 }
 
 fn create(files: &dyn Files, dir: &Path, blank: &Blank) -> Result<Handle, StoreError> {
-    let file = files.create_zeroed(&blank.path, blank.bytes).map_err(cannot("create", &blank.path))?;
-    files.sync_dir(dir).map_err(cannot("sync", dir))?;
-    Ok(file)
+    let created = files.create_zeroed(&blank.path, blank.bytes).map_err(cannot("create", &blank.path));
+    let created = created.and_then(|file| files.sync_dir(dir).map_err(cannot("sync", dir)).map(|()| file));
+    if created.is_err() {
+        // A part of a file takes room and is of no use. If it cannot be removed either, the next opening does it.
+        drop(files.remove(&blank.path));
+    }
+    created
 }
 
 // What the settler does for the journal, off the answer path.
@@ -259,8 +268,8 @@ impl Journal {
             Work::Rename(_, blank) | Work::Create(blank) if outcome.is_ok() => blank,
             Work::Rename(..) | Work::Create(_) | Work::Remove(_) => return,
         };
-        // The writer may have begun a later generation meanwhile; then the file needs another name.
-        if self.current.as_ref().is_some_and(|c| c.blank.generation > blank.generation) {
+        // The writer may have begun a later generation meanwhile, or failed to; then the file needs another name.
+        if self.begun > blank.generation {
             self.retired.push(blank);
         } else {
             self.spares.push_back(blank);
@@ -271,6 +280,12 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn room(&self) -> u64 {
         self.current.as_ref().map_or(0, |c| c.blank.bytes.saturating_sub(c.position))
+    }
+
+    /// Files ready to be begun.
+    #[cfg(test)]
+    pub(super) fn spares(&self) -> usize {
+        self.spares.len()
     }
 
     /// Files in all, for a test of the bound.
@@ -385,18 +400,23 @@ impl Journal {
             retired: Vec::new(),
             preparing: 0,
             next_generation,
+            begun: 0,
             head: settled,
             failed: None,
         };
         let mut unsettled = Vec::new();
         let tail = journal.walk_all(&begun, settled, &mut unsettled)?;
         for found in blank.iter().filter(|found| found.header.is_none()) {
-            // A header is durable before the first frame is written, so a frame without one is damage, not a crash.
+            // A header is durable before the first frame is written, so frames without one are damage, not a crash.
             let bytes = read(journal.files.as_ref(), &found.blank)?;
-            let first = frame_at(&bytes, FRAMES_START, None);
-            if first.is_some_and(|frame| frame.header().first_sequence >= journal.head.sequence) {
+            if end_without_header(&bytes) > journal.head.sequence {
                 return Err(damaged(journal.head.sequence, &found.blank.path, "the header of a file with frames cannot be read"));
             }
+        }
+        // The file that is appended to reaches at least as far as what is settled, and there is one from the first append on.
+        let end = tail.as_ref().map_or(0, |walk| walk.end.sequence);
+        if end < settled.sequence {
+            return Err(damaged(end, dir, "the journal ends before the settled log does: a file of it is missing, cut or an old one"));
         }
         if write {
             journal.take_over(begun, blank, tail)?;
@@ -459,11 +479,12 @@ impl Journal {
             }
         }
         let begun = self.current.as_ref().map(|c| c.blank.generation).into_iter().chain(self.full.iter().map(|(b, _)| b.generation)).max();
+        self.begun = begun.unwrap_or_default();
         for Found { blank, .. } in blank {
             if blank.bytes < self.file_bytes {
                 // Its making was cut short, or sizes were changed.
                 self.files.remove(&blank.path).map_err(cannot("remove", &blank.path))?;
-            } else if begun.is_some_and(|generation| generation > blank.generation) {
+            } else if self.begun > blank.generation {
                 self.retired.push(blank);
             } else {
                 self.spares.push_back(blank);
@@ -516,6 +537,17 @@ fn walk(
         walk.last = Some((frame, place));
     }
     Ok(walk)
+}
+
+/// How far the frames of a file go whose header cannot be read: each stands where the one before it ends, so that nothing
+/// a caller has sent can be taken for one.
+fn end_without_header(bytes: &[u8]) -> u64 {
+    let (mut offset, mut end) = (FRAMES_START, 0);
+    while let Some(frame) = frame_at(bytes, offset, None).filter(|frame| frame.header().first_sequence >= end) {
+        offset = offset.saturating_add(bytes_of(&frame));
+        end = frame.header().end_sequence();
+    }
+    end
 }
 
 /// Where in the file the frame stands that follows what is settled.

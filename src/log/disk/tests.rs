@@ -317,6 +317,45 @@ fn damage_before_the_last_frame_is_reported() {
 }
 
 #[test]
+fn a_journal_that_ends_before_what_is_settled_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut author = Author::new(16);
+    store.append(author.frame(5_000)).unwrap();
+    store.settle().unwrap();
+    store.pause();
+    let older = crash(dir.path());
+    // All in the file that is begun with a settled frame.
+    let unsettled = author.frame(3_000);
+    store.append(unsettled.clone()).unwrap();
+    let current = place(dir.path(), unsettled.bytes()).0.file_name().unwrap().to_owned();
+    let spoilt = |what: &str, spoil: &dyn Fn(&Path)| {
+        let image = crash(dir.path());
+        spoil(&image.path().join("journal"));
+        for settle in [true, false] {
+            let outcome = DiskStore::open(image.path(), DiskOptions { settle, ..options(&ScriptedFiles::new()) });
+            assert!(matches!(outcome, Err(StoreError::Damaged { .. })), "{what}, settle {settle}");
+        }
+    };
+    for byte in [0, 9, 30, 60, 87] {
+        spoilt(&format!("byte {byte} of the header"), &|journal| {
+            let mut bytes = fs::read(journal.join(&current)).unwrap();
+            bytes[byte] ^= 0xff;
+            fs::write(journal.join(&current), bytes).unwrap();
+        });
+    }
+    for length in [0, 4096, 5_000] {
+        let cut = |journal: &Path| fs::File::options().write(true).open(journal.join(&current)).unwrap().set_len(length).unwrap();
+        spoilt(&format!("cut to {length} bytes"), &cut);
+    }
+    spoilt("the current file removed", &|journal| fs::remove_file(journal.join(&current)).unwrap());
+    spoilt("every file removed", &|journal| fs::read_dir(journal).unwrap().for_each(|e| fs::remove_file(e.unwrap().path()).unwrap()));
+    // An older journal that reaches what is settled cannot be told from one that was never written to again.
+    let again = DiskStore::open(older.path(), options(&ScriptedFiles::new())).unwrap();
+    assert_eq!(again.head(), author.chain.next_sequence() - u64::from(unsettled.header().count));
+}
+
+#[test]
 fn every_operation_of_an_append_may_fail() {
     // What the append meets: room in the file, a spare to begin, a file to be made.
     for before in [1, 10, 30] {
@@ -370,6 +409,62 @@ fn fails_and_recovers(before: usize, nth: usize, fault: Fault) -> bool {
         assert_same(&audit(&open(crash(dir.path()).path())), &expected, &context);
     }
     true
+}
+
+#[test]
+fn a_file_made_meanwhile_is_not_begun_behind_a_later_one() {
+    let (dir, files) = (tempfile::tempdir().unwrap(), ScriptedFiles::new());
+    let store = DiskStore::open(dir.path(), options(&files)).unwrap();
+    store.pause();
+    let mut author = Author::new(14);
+    // Until the spares are used up: then the settler would make a file, and the writer makes one of its own.
+    let chore = loop {
+        store.append(author.frame(10_000)).unwrap();
+        let mut journal = store.shared.journal.lock().unwrap();
+        if journal.room() < 10_500 && journal.spares() == 0 {
+            break journal.chore().unwrap();
+        }
+    };
+    let acknowledged = audit(&store);
+    // Create, sync of the directory, header, and its fdatasync, which reports a failure although all is there.
+    files.fail(3, Fault::DoneButFailed);
+    store.append(author.clone().frame(10_500)).unwrap_err();
+    let outcome = chore.run(&files);
+    store.shared.journal.lock().unwrap().finish(chore, &outcome);
+    outcome.unwrap();
+    store.recover().unwrap();
+    let mut expected = acknowledged;
+    for _ in 0..3 {
+        let frame = author.frame(10_500);
+        expected.push(frame.bytes().to_vec());
+        store.append(frame).unwrap();
+        assert_same(&audit(&open(crash(dir.path()).path())), &expected, "what was acknowledged is there after a crash");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_made_leaves_no_part() {
+    let (dir, files) = (tempfile::tempdir().unwrap(), ScriptedFiles::new());
+    let store = DiskStore::open(dir.path(), options(&files)).unwrap();
+    store.pause();
+    let mut author = Author::new(15);
+    let names = || fs::read_dir(dir.path().join("journal")).unwrap().count();
+    loop {
+        let before = names();
+        files.fail(0, Fault::Torn);
+        let Err(_) = store.append(author.clone().frame(60_000)) else {
+            author.frame(60_000);
+            files.mend();
+            continue;
+        };
+        files.mend();
+        assert_eq!(names(), before);
+        store.recover().unwrap();
+        store.append(author.frame(60_000)).unwrap();
+        if names() > before {
+            return; // A file was made after all, so one was tried before.
+        }
+    }
 }
 
 #[test]

@@ -557,5 +557,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn refused(doing: &str, path: &Path) -> impl FnOnce(sled::Error) -> StoreError {
     let doing = format!("{doing} {}", path.display());
-    move |source| StoreError::Sled { doing, source }
+    move |source| StoreError::Database { doing, source: Box::new(source) }
 }

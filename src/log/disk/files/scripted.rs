@@ -97,11 +97,6 @@ impl ScriptedFiles {
         script.broken = None;
     }
 
-    /// Everything done or tried so far.
-    pub fn operations(&self) -> Vec<Operation> {
-        self.shared.lock().done.clone()
-    }
-
     /// Has `watch` called around each operation from now on.
     pub fn watch(&self, watch: Watch) {
         self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner).push(watch);
