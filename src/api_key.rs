@@ -1,9 +1,11 @@
 //! The text of an API key: `allowly_l1_s001_<public part>_<secret>`.
 
+use std::sync::LazyLock;
+
 use allowlog_projections::command::{Credential, NewApiKey};
 use allowlog_proto::id::ApiKeyId;
 use allowlog_proto::text::Name;
-use data_encoding::Encoding;
+use data_encoding::{Encoding, Specification};
 
 use crate::chance;
 use crate::keyring::Keyring;
@@ -12,18 +14,18 @@ use crate::keyring::Keyring;
 const PREFIX: &str = "allowly_l1_s001_";
 
 /// Base32 without padding, in the lower case of the rest.
-fn base32() -> Encoding {
-    let mut specification = data_encoding::BASE32_NOPAD.specification();
-    specification.symbols.make_ascii_lowercase();
-    // A lower-cased alphabet is as good as the upper-cased one it comes from.
-    specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
-}
+#[expect(clippy::expect_used, reason = "a constant that every test of this file checks")]
+static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().expect("32 symbols make an encoding")
+});
 
 /// Draws a key: its text, to be shown once, and what is stored of it.
 pub fn draw(name: Name, keyring: &Keyring) -> (String, NewApiKey) {
     let public: [u8; 16] = chance::bytes();
     let secret: [u8; 32] = chance::bytes();
-    let text = format!("{PREFIX}{}_{}", base32().encode(&public), base32().encode(&secret));
+    let text = format!("{PREFIX}{}_{}", BASE32.encode(&public), BASE32.encode(&secret));
     let api_key_id = ApiKeyId::from_bytes(public);
     (text, NewApiKey { api_key_id, name, secret_hash: keyring.secret_hash(&secret) })
 }
@@ -31,8 +33,8 @@ pub fn draw(name: Name, keyring: &Keyring) -> (String, NewApiKey) {
 /// Reads a key as a caller presents it; nothing if no key was ever written like this.
 pub fn credential(text: &str, keyring: &Keyring) -> Option<Credential> {
     let (public, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    let public: [u8; 16] = base32().decode(public.as_bytes()).ok()?.try_into().ok()?;
-    let secret: [u8; 32] = base32().decode(secret.as_bytes()).ok()?.try_into().ok()?;
+    let public: [u8; 16] = BASE32.decode(public.as_bytes()).ok()?.try_into().ok()?;
+    let secret: [u8; 32] = BASE32.decode(secret.as_bytes()).ok()?.try_into().ok()?;
     Some(Credential { api_key_id: ApiKeyId::from_bytes(public), secret_hash: keyring.secret_hash(&secret) })
 }
 

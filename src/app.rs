@@ -59,7 +59,8 @@ pub struct Parts {
 pub struct Threads {
     writer: JoinHandle<()>,
     signing: JoinHandle<()>,
-    ended: oneshot::Receiver<()>,
+    writer_ended: oneshot::Receiver<()>,
+    signing_ended: oneshot::Receiver<()>,
 }
 
 impl App {
@@ -73,11 +74,13 @@ impl App {
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
         let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), &replayed.state);
-        let signing = follower.start(woken)?;
-        let (writer, ended) = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, wake).start(queue)?;
+        let (signing_alive, signing_ended) = oneshot::channel();
+        let signing = follower.start(woken, signing_alive)?;
+        let (writer_alive, writer_ended) = oneshot::channel();
+        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, wake).start(queue, writer_alive)?;
         let public_url = public_url.trim_end_matches('/').into();
         let app = Self { engine, store, keyring, signed, public_url, admin_token: admin_token.into() };
-        Ok((app, Threads { writer, signing, ended }))
+        Ok((app, Threads { writer, signing, writer_ended, signing_ended }))
     }
 
     /// Makes a workspace with its first signing key and its first API key, whose text is returned to be shown once.
@@ -124,9 +127,12 @@ impl Threads {
         self.writer.join().is_ok() & self.signing.join().is_ok()
     }
 
-    /// Waits for the end of the writer: while an [`App`] is there, that is a defect.
-    pub async fn writer_ended(&mut self) {
-        // Nothing is ever sent; the sender is dropped.
-        let _ = (&mut self.ended).await;
+    /// Waits until one of the threads ends: while an [`App`] is there, that is a defect.
+    pub async fn ended(&mut self) {
+        // Nothing is ever sent; the senders are dropped.
+        tokio::select! {
+            _ = &mut self.writer_ended => {}
+            _ = &mut self.signing_ended => {}
+        }
     }
 }

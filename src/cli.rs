@@ -1,9 +1,12 @@
-//! The command line. Every flag has a twin in the environment; every command is a file.
+//! The command line; every command is a file. What an operator sets once has a twin in the environment.
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use zeroize::Zeroizing;
 
 mod api_key;
 mod client;
@@ -57,12 +60,9 @@ struct DataArgument {
     path: PathBuf,
 }
 
-/// Where secrets at rest are sealed.
-#[derive(Debug, Args)]
-struct MasterKeyArgument {
-    /// Master key, 64 hexadecimal digits; without it the file `master.key` in the data directory is used
-    #[arg(long = "master-key", env = "ALLOWLOG_MASTER_KEY", hide_env_values = true, value_name = "HEX")]
-    master_key: Option<String>,
+/// The master key, from the environment alone: what stands on a command line is seen by everybody on the machine.
+fn master_key() -> Option<Zeroizing<String>> {
+    std::env::var("ALLOWLOG_MASTER_KEY").ok().map(Zeroizing::new)
 }
 
 /// What a command comes to: an error is printed behind the name of the program.
@@ -84,6 +84,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
         eprintln!("allowlog: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a line. A reader that has seen enough, like `head`, closes the pipe: that is no failure.
+fn say(line: impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A runtime for the commands that need one.

@@ -14,6 +14,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// A shorter text is no secret: an empty file must not open every door.
+const SECRET_BYTES_MIN: usize = 32;
+
 /// A data directory this process alone uses.
 #[derive(Debug)]
 pub struct DataDir {
@@ -38,6 +41,15 @@ pub enum DataDirError {
         /// Its mode.
         mode: u32,
     },
+    /// Keys without the log they signed.
+    #[error("`{0}` has keys but no log: is a file system not mounted? restore the log, or remove the directory to begin anew")]
+    LogGone(PathBuf),
+    /// A secret that is gone, and that no other can take the place of.
+    #[error("`{0}` is missing: the log was written under it; restore it, or give it in ALLOWLOG_MASTER_KEY")]
+    SecretGone(PathBuf),
+    /// A secret anybody could guess.
+    #[error("`{0}` holds no secret; remove it to have one drawn, or restore it")]
+    NoSecret(PathBuf),
     /// The operating system refused.
     #[error("cannot {doing} `{path}`: {source}")]
     Io {
@@ -56,8 +68,11 @@ impl DataDir {
     /// # Errors
     /// If another process has it, or it cannot be made.
     pub fn create(path: &Path) -> Result<Self, DataDirError> {
-        fs::create_dir_all(path).map_err(failed("create", path))?;
-        Self::lock(path)
+        make_directory(path)?;
+        let directory = Self::lock(path)?;
+        // The log is made before the first key, so keys without a log are what a mount that failed looks like.
+        let has_keys = fs::read_dir(directory.keys()).is_ok_and(|mut keys| keys.next().is_some());
+        if has_keys && !path.join("log").exists() { Err(DataDirError::LogGone(path.to_owned())) } else { Ok(directory) }
     }
 
     /// Takes a directory that is there.
@@ -88,6 +103,18 @@ impl DataDir {
         self.path.join("keys")
     }
 
+    /// The master key's text; it is drawn for a new directory only, since no other could open what is sealed in an old one.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, others could read it, or it is gone.
+    pub fn master_key(&self, draw: impl FnOnce() -> String) -> Result<String, DataDirError> {
+        let path = self.path.join("master.key");
+        if !path.exists() && self.path.join("log").exists() {
+            return Err(DataDirError::SecretGone(path));
+        }
+        self.secret("master.key", draw)
+    }
+
     /// The secret in the file of this name; it is drawn and written when it is not there yet.
     ///
     /// # Errors
@@ -102,8 +129,23 @@ impl DataDir {
             return Err(DataDirError::Permissions { path, mode });
         }
         let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
-        Ok(text.trim().to_owned())
+        let text = text.trim();
+        if text.len() < SECRET_BYTES_MIN { Err(DataDirError::NoSecret(path)) } else { Ok(text.to_owned()) }
     }
+}
+
+/// Makes a directory, and makes its name durable.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn make_directory(path: &Path) -> Result<(), DataDirError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent)?;
+    fs::create_dir(path).map_err(failed("create", path))?;
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(failed("sync", parent))
 }
 
 /// Writes a file that only its owner can read, whole or not at all: to a temporary name, synced, renamed, directory synced.

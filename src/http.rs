@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -55,12 +55,14 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response<Body> {
 
 async fn request_id(request: Request, next: Next) -> Response<Body> {
     let id = match request.headers().get(REQUEST_ID) {
-        Some(id) if (1..=128).contains(&id.len()) => id.clone(),
+        Some(id) if (1..=1024).contains(&id.len()) => id.clone(),
         _ => mint_request_id(),
     };
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // The route and not the path, which may hold a nonce.
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
     let mut response = next.run(request).await;
-    tracing::debug!(request.id = ?id, request.method = %method, request.path = path, response.status = response.status().as_u16(), "answered");
+    tracing::debug!(request.id = ?id, request.method = %method, request.route = route, response.status = response.status().as_u16(), "answered");
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

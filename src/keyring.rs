@@ -14,7 +14,7 @@ use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::chance;
-use crate::data_dir::{DataDir, DataDirError, write_durably};
+use crate::data_dir::{DataDir, DataDirError, make_directory, write_durably};
 
 const SEAL_DOMAIN: &str = "allowlog.signing-key.v1";
 const SECRET_DOMAIN: &str = "allowlog 2026-11-23 api key secrets v1";
@@ -69,7 +69,7 @@ impl MasterKey {
             Some(text) => Zeroizing::new(text.to_owned()),
             None => {
                 let drawn = || data_encoding::HEXLOWER.encode(&chance::bytes::<32>());
-                Zeroizing::new(directory.secret("master.key", drawn)?)
+                Zeroizing::new(directory.master_key(drawn)?)
             }
         };
         let bytes = Zeroizing::new(data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).unwrap_or_default());
@@ -89,7 +89,7 @@ impl Keyring {
     /// # Errors
     /// If the directory cannot be made.
     pub fn open(directory: PathBuf, master: &MasterKey) -> Result<Self, KeyringError> {
-        fs::create_dir_all(&directory).map_err(|source| DataDirError::Io { doing: "create", path: directory.clone(), source })?;
+        make_directory(&directory)?;
         Ok(Self {
             directory,
             cipher: XChaCha20Poly1305::new((&*master.0).into()),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use allowlog_projections::ids::Ids;
+use allowlog_projections::state::State;
 
 use crate::app::Parts;
 use crate::chance;
@@ -46,8 +47,23 @@ pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress:
     let admin_token = directory.secret("admin.token", draw)?;
     let store = Arc::new(DiskStore::open(directory.path(), DiskOptions::default())?);
     let replayed = replay(&*store, None, progress)?;
+    check_keys(&keyring, &replayed.state)?;
     let ids = Ids::new(chance::numbers());
     Ok((directory, Parts { store, replayed, keyring, clock: Clock::Wall, ids, public_url, admin_token }))
+}
+
+/// Another master key than the one the keys were sealed under must not be served with: every API key would be refused and
+/// no receipt signed. A single key that is missing concerns its own workspace alone.
+fn check_keys(keyring: &Keyring, state: &State) -> Result<(), KeyringError> {
+    for key in state.workspaces().filter_map(|(_, workspace)| workspace.signing_keys.last()) {
+        match keyring.private_key(key.key_id) {
+            Err(error @ KeyringError::Missing { .. }) => {
+                tracing::error!(keyring.error = %error, "receipts of its workspace cannot be signed until it is restored");
+            }
+            other => drop(other?),
+        }
+    }
+    Ok(())
 }
 
 /// Opens only the log, for reading; nothing in the directory is changed but by sled itself.

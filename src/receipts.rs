@@ -8,6 +8,7 @@ use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::receipt::signed_document;
 use allowlog_proto::record::Record;
 
+use crate::keyring::Keyring;
 use crate::log::{Store, StoreError};
 use crate::signing::NO_SIGNATURE;
 
@@ -24,7 +25,13 @@ pub enum Standing {
 ///
 /// # Errors
 /// If the log cannot be read.
-pub fn find(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId, keys: &[SigningKey]) -> Result<Option<Standing>, StoreError> {
+pub fn find(
+    store: &Arc<dyn Store>,
+    keyring: &Keyring,
+    workspace_id: WorkspaceId,
+    id: ReceiptId,
+    keys: &[SigningKey],
+) -> Result<Option<Standing>, StoreError> {
     for frame in store.scan(store.locate(id.time_ms())?) {
         let frame = frame?;
         if frame.header().first_time_ms > id.time_ms() {
@@ -38,22 +45,34 @@ pub fn find(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId, ke
         for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
             let record = Record::decode(bytes).map_err(|e| damaged(e.to_string()))?;
             if record.workspace_id == workspace_id && record.event.receipt_id() == Some(id) {
-                return standing(store, sequence, record, keys).map(Some);
+                return standing(store, keyring, sequence, record, keys).map(Some);
             }
         }
     }
     Ok(None)
 }
 
-fn standing(store: &Arc<dyn Store>, sequence: u64, record: Record, keys: &[SigningKey]) -> Result<Standing, StoreError> {
-    let signature = store.signature(sequence)?.filter(|signature| *signature != NO_SIGNATURE);
-    let key = keys.iter().rev().find(|key| key.active_from <= record.time);
-    let (Some(signature), Some(key)) = (signature, key) else {
+/// How the receipt of a record stands, whose log sequence is known.
+///
+/// # Errors
+/// If the signature cannot be read.
+pub fn standing(
+    store: &Arc<dyn Store>,
+    keyring: &Keyring,
+    sequence: u64,
+    record: Record,
+    keys: &[SigningKey],
+) -> Result<Standing, StoreError> {
+    let signature = store.signature(sequence)?;
+    let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
+    let (Some(signature), Some(canonical), Some(key)) = (signature, canonical, SigningKey::active_at(keys, record.time)) else {
         return Ok(Standing::Pending(Box::new(record)));
     };
-    let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
-    Ok(match canonical {
-        Some(canonical) => Standing::Signed(signed_document(&canonical, key.key_id, &signature)),
+    // Its key could not be had when its turn came: it may be there by now, and signs the same as it would have then.
+    let made_now = || keyring.private_key(key.key_id).ok().map(|private| private.sign(canonical.as_bytes()));
+    let signature = if signature == NO_SIGNATURE { made_now() } else { Some(signature) };
+    Ok(match signature {
+        Some(signature) => Standing::Signed(signed_document(&canonical, key.key_id, &signature)),
         None => Standing::Pending(Box::new(record)),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Ed25519 is deterministic, so a signature is a function of record and key: whatever is lost here is made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -12,15 +12,15 @@ use allowlog_projections::receipts::receipt;
 use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::event::{Event, SigningKeyEvent};
 use allowlog_proto::frame::Frame;
-use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::id::{KeyId, WorkspaceId};
 use allowlog_proto::record::Record;
 use allowlog_proto::signing::Signature;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::keyring::Keyring;
 use crate::log::Store;
 
-/// In place of a signature, for a record without a receipt.
+/// In place of a signature: for a record without a receipt, or one whose key could not be had.
 pub const NO_SIGNATURE: Signature = [0; 64];
 
 /// How long to wait before trying again what failed.
@@ -33,6 +33,8 @@ pub struct Signing {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     keys: BTreeMap<WorkspaceId, Vec<SigningKey>>,
+    /// Keys that could not be had; each is reported once.
+    complained: BTreeSet<KeyId>,
     position: watch::Sender<u64>,
 }
 
@@ -41,15 +43,17 @@ impl Signing {
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, state: &State) -> (Self, watch::Receiver<u64>) {
         let keys = state.workspaces().map(|(id, workspace)| (id, workspace.signing_keys.clone())).collect();
         let (position, signed) = watch::channel(store.signed());
-        (Self { store, keyring, keys, position }, signed)
+        (Self { store, keyring, keys, complained: BTreeSet::new(), position }, signed)
     }
 
-    /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed.
+    /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed. `alive` is dropped when it
+    /// ends, by a panic too.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(mut self, wake: Receiver<()>) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(mut self, wake: Receiver<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("signing".into()).spawn(move || {
+            let _alive = alive;
             // Refused where the system does not let threads differ; then signing merely competes.
             let _ = rustix::process::nice(NICE);
             loop {
@@ -102,10 +106,18 @@ impl Signing {
         }
         let Some(receipt) = receipt(record) else { return Ok(NO_SIGNATURE) };
         let keys = self.keys.get(&record.workspace_id).map(Vec::as_slice).unwrap_or_default();
-        let key = keys.iter().rev().find(|key| key.active_from <= record.time);
+        let key = SigningKey::active_at(keys, record.time);
         let key = key.ok_or_else(|| format!("workspace `{}` had no signing key at {}", record.workspace_id, record.time))?;
         let canonical = receipt.canonical().map_err(|e| e.to_string())?;
-        let private = self.keyring.private_key(key.key_id).map_err(|e| e.to_string())?;
-        Ok(private.sign(canonical.as_bytes()))
+        // A key that cannot be had must not hold up everybody else. Its receipts are signed when they are asked for.
+        match self.keyring.private_key(key.key_id) {
+            Ok(private) => Ok(private.sign(canonical.as_bytes())),
+            Err(error) => {
+                if self.complained.insert(key.key_id) {
+                    tracing::error!(keyring.error = %error, "receipts of one workspace cannot be signed until its key is restored");
+                }
+                Ok(NO_SIGNATURE)
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use allowlog_projections::ids::Ids;
 use allowlog_projections::state::State;
 use allowlog_proto::chain::Chain;
 use allowlog_proto::frame::FrameBuilder;
+use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::limits::{COMMIT_BYTES_GOAL, COMMIT_COMMANDS_MAX};
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +43,8 @@ pub type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 /// A decided command whose events are durable.
 #[derive(Debug)]
 pub struct Committed {
+    /// Whose events they are.
+    pub workspace_id: WorkspaceId,
     /// What to answer.
     pub outcome: Outcome,
     /// Log sequence behind the last of its events.
@@ -68,26 +71,29 @@ impl Writer {
         Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, latch, wake }
     }
 
-    /// Runs until every sender is gone and the queue is empty. The receiver learns that it has ended, however it did.
+    /// Runs until every sender is gone and the queue is empty. `alive` is dropped when it ends, by a panic too.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(mut self, mut queue: mpsc::Receiver<Input>) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
-        let (alive, ended) = oneshot::channel();
-        let thread = thread::Builder::new().name("writer".into()).spawn(move || {
-            let _alive = alive; // dropped when the thread ends, by a panic too
+    pub fn start(mut self, mut queue: mpsc::Receiver<Input>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("writer".into()).spawn(move || {
+            let _alive = alive;
             while let Some(first) = queue.blocking_recv() {
                 self.commit(first, &mut queue);
             }
-        })?;
-        Ok((thread, ended))
+        })
     }
 
     /// One commit, from the queue to the answers.
     fn commit(&mut self, first: Input, queue: &mut mpsc::Receiver<Input>) {
         // 1. After a failure nothing is decided until the state is again what the log says.
         if let Err(failure) = self.unlatch() {
-            return refuse(first, &failure);
+            // An attempt is expensive: whoever waits already is told by this one.
+            refuse(first, &failure);
+            while let Ok(waiting) = queue.try_recv() {
+                refuse(waiting, &failure);
+            }
+            return;
         }
         let mut frame = FrameBuilder::new();
         let mut answers: Vec<Answer> = Vec::new();
@@ -128,7 +134,7 @@ impl Writer {
                 self.chain.extend(&record, hash);
                 self.state.apply(&record);
             }
-            Committed { outcome: decided.outcome, end: self.chain.next_sequence() }
+            Committed { workspace_id: decided.workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });
         Box::new(move |stored| {
             // A caller that has gone away does not need the answer.

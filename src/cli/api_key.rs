@@ -1,19 +1,20 @@
 //! `allowlog api-key create|list|revoke`.
 
+use allowlog_proto::id::{ApiKeyId, WorkspaceId};
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
 
 use super::Outcome;
-use super::client::Client;
+use super::client::{Client, api_key_id as parse_api_key_id, workspace_id};
 
 #[derive(Debug, Subcommand)]
 pub enum ApiKey {
     /// Make an API key; it is printed this once
     Create {
         /// Of which workspace
-        #[arg(long)]
-        workspace: String,
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
         /// What people call it
         #[arg(long)]
         name: String,
@@ -23,18 +24,19 @@ pub enum ApiKey {
     /// List the API keys of a workspace, without their secrets
     List {
         /// Of which workspace
-        #[arg(long)]
-        workspace: String,
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
         #[command(flatten)]
         client: Client,
     },
     /// Revoke an API key: the next request with it is refused
     Revoke {
         /// Of which workspace
-        #[arg(long)]
-        workspace: String,
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
         /// The key's id, as in the list
-        api_key_id: String,
+        #[arg(value_parser = parse_api_key_id)]
+        api_key_id: ApiKeyId,
         #[command(flatten)]
         client: Client,
     },

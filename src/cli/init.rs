@@ -7,7 +7,7 @@ use allowlog_proto::text::Name;
 use clap::Args;
 use serde_json::json;
 
-use super::{DataArgument, MasterKeyArgument, Outcome, runtime};
+use super::{DataArgument, Outcome, master_key, runtime, say};
 use crate::app::App;
 use crate::opening::open;
 
@@ -15,8 +15,6 @@ use crate::opening::open;
 pub struct Init {
     #[command(flatten)]
     data: DataArgument,
-    #[command(flatten)]
-    master: MasterKeyArgument,
     /// Name of the first workspace
     #[arg(long, default_value = "default")]
     name: String,
@@ -28,7 +26,7 @@ pub struct Init {
 impl Init {
     pub fn run(self) -> Outcome {
         let name = Name::new(&self.name).map_err(|e| format!("the name {e}"))?;
-        let (_lock, parts) = open(&self.data.path, self.master.master_key.as_deref(), String::new(), |_| {})?;
+        let (_lock, parts) = open(&self.data.path, master_key().as_deref().map(String::as_str), String::new(), |_| {})?;
         if parts.replayed.chain.next_sequence() > 0 {
             return Err(format!("`{}` is initialised already", self.data.path.display()).into());
         }
@@ -40,7 +38,7 @@ impl Init {
         drop(store);
         let (created, api_key) = created?;
         if self.json {
-            println!(
+            say(format_args!(
                 "{}",
                 json!({
                     "workspace_id": created.workspace_id,
@@ -48,13 +46,13 @@ impl Init {
                     "admin_token": admin_token,
                     "key_id": created.key_id,
                 })
-            );
+            ))?;
         } else {
-            println!("`{}` is initialised. The API key is shown this once:\n", self.data.path.display());
-            println!("  workspace    {}", created.workspace_id);
-            println!("  API key      {api_key}");
-            println!("  signing key  {}", created.key_id);
-            println!("  admin token  {admin_token}");
+            say(format_args!("`{}` is initialised. The API key is shown this once:\n", self.data.path.display()))?;
+            say(format_args!("  workspace    {}", created.workspace_id))?;
+            say(format_args!("  API key      {api_key}"))?;
+            say(format_args!("  signing key  {}", created.key_id))?;
+            say(format_args!("  admin token  {admin_token}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

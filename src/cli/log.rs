@@ -8,7 +8,7 @@ use allowlog_proto::chain::Chain;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{DataArgument, Outcome, progress};
+use super::{DataArgument, Outcome, progress, say};
 use crate::log::Store as _;
 use crate::opening::open_log;
 
@@ -73,7 +73,7 @@ fn verify(data: &DataArgument) -> Outcome {
         "head": chain.frame_hash(),
         "problem": problem,
     });
-    println!("{summary}");
+    say(summary)?;
     Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

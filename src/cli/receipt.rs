@@ -8,7 +8,7 @@ use allowlog_proto::receipt::unwrap_envelope;
 use allowlog_proto::verify::{TrustedKeys, verify};
 use clap::Subcommand;
 
-use super::Outcome;
+use super::{Outcome, say};
 use crate::clock::Clock;
 
 /// The receipt is not genuine.
@@ -51,11 +51,17 @@ impl Receipt {
         let field = |name| document.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).unwrap_or("?");
         match verify(&document, &trusted, workspace.as_deref(), Clock::Wall.now()) {
             Ok(()) => {
-                println!("valid: {} {} ({}) issued {}", field("receipt_id"), field("decision"), field("reason"), field("issued_at"));
+                say(format_args!(
+                    "valid: {} {} ({}) issued {}",
+                    field("receipt_id"),
+                    field("decision"),
+                    field("reason"),
+                    field("issued_at")
+                ))?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(invalid) => {
-                println!("invalid: {}: {invalid}", invalid.code());
+                say(format_args!("invalid: {}: {invalid}", invalid.code()))?;
                 Ok(ExitCode::from(INVALID))
             }
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::{DataArgument, Outcome, progress};
+use super::{DataArgument, Outcome, progress, say};
 use crate::opening::open_log;
 use crate::replay::replay;
 
@@ -32,12 +32,13 @@ impl Replay {
         let rate = (replayed.chain.next_sequence() as f64 / seconds.max(1e-9)).round();
         let summary = json!({
             "position": position,
-            "head": replayed.chain.frame_hash(),
+            // The hash of a frame is of no use where only a part of it was replayed.
+            "head": (position == replayed.chain.next_sequence()).then(|| replayed.chain.frame_hash()),
             "state": replayed.state.hash(),
             "authorizations": replayed.state.authorizations_count(),
             "events_per_second": rate,
         });
-        println!("{summary}");
+        say(summary)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,83 +12,113 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{DataArgument, MasterKeyArgument, Outcome, progress, runtime};
+use super::{DataArgument, Outcome, master_key, progress, runtime, say};
 use crate::app::{App, Threads};
+use crate::data_dir::DataDir;
 use crate::http;
+use crate::log::Store;
 use crate::opening::open;
 use crate::telemetry;
 
 mod demo;
 
 /// Connections still open this long after the signal are cut; what was answered is durable all the same.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(5);
+/// Reads of the log that still run get this long to end.
+const CUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
     data: DataArgument,
-    #[command(flatten)]
-    master: MasterKeyArgument,
     /// Where the API listens
     #[arg(long, env = "ALLOWLOG_LISTEN", default_value = "127.0.0.1:8700", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Where /healthz and /readyz listen
     #[arg(long, env = "ALLOWLOG_OPS_LISTEN", default_value = "127.0.0.1:8701", value_name = "ADDRESS")]
     ops_listen: SocketAddr,
-    /// What absolute links in answers begin with [default: http:// and the address of the API]
-    #[arg(long, env = "ALLOWLOG_PUBLIC_URL", value_name = "URL")]
+    /// What absolute links in answers begin with; to be given where --listen is not how clients reach the server
+    /// [default: http:// and the address of the API]
+    #[arg(long, env = "ALLOWLOG_PUBLIC_URL", value_name = "URL", value_parser = absolute_url)]
     public_url: Option<String>,
     /// On the first start, make a sample authorization and print one decision with its signed receipt
     #[arg(long)]
     demo: bool,
     /// Print telemetry as JSON lines
-    #[arg(long, env = "ALLOWLOG_TELEMETRY_JSON")]
+    #[arg(long, env = "ALLOWLOG_TELEMETRY_JSON", value_parser = clap::builder::BoolishValueParser::new())]
     telemetry_json: bool,
 }
 
 impl Serve {
     pub fn run(self) -> Outcome {
         telemetry::start(self.telemetry_json);
-        runtime()?.block_on(self.serve())
+        let runtime = runtime()?;
+        let served = runtime.block_on(self.serve());
+        // A connection that is still open holds the engine. With the runtime its task ends, whatever the client does.
+        runtime.shutdown_timeout(CUT);
+        let Some(Served { threads, clean, store, lock }) = served? else { return Ok(ExitCode::FAILURE) };
+        let joined = threads.join();
+        drop((store, lock)); // settles what is left, then lets others in
+        Ok(if clean && joined { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn serve(self) -> Outcome {
-        let signals = Signals::catch()?;
+    /// Serves until a signal. Nothing if the signal came before there was anything to serve.
+    async fn serve(self) -> Result<Option<Served>, Box<dyn std::error::Error>> {
+        let mut signals = Signals::catch()?;
         // The sockets come first: a port that is taken must not leave a directory half made.
         let bind = async |address| TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"));
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
         let url = format!("http://{}", api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
-        let bar = progress::records("replaying");
-        let opened = open(&self.data.path, self.master.master_key.as_deref(), public_url, |n| bar.set_position(n));
-        bar.finish_and_clear();
-        let (lock, parts) = opened?;
+        let data = self.data.path.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            let bar = progress::records("replaying");
+            let opened = open(&data, master_key().as_deref().map(String::as_str), public_url, |n| bar.set_position(n));
+            bar.finish_and_clear();
+            opened
+        });
+        let (lock, parts) = tokio::select! {
+            opened = opening => opened??,
+            () = signals.wait() => {
+                tracing::info!("stopped before the log was replayed");
+                return Ok(None);
+            }
+        };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
         let (app, mut threads) = App::start(parts)?;
-        println!(
-            "allowlog {} serves {} on {url}, operations on http://{}",
+        let operations_url = format!("http://{}", operations.local_addr()?);
+        say(format_args!(
+            "allowlog {} serves {} on {url}, operations on {operations_url}",
             env!("CARGO_PKG_VERSION"),
-            self.data.path.display(),
-            operations.local_addr()?
-        );
+            self.data.path.display()
+        ))?;
         if records == 0 {
             let name = Name::new("default").map_err(|e| e.to_string())?;
             let (created, api_key) = app.create_workspace(name).await?;
-            welcome(&url, &created.workspace_id.to_string(), &api_key, &app.admin_token);
+            welcome(&url, &created.workspace_id.to_string(), &api_key, &app.admin_token)?;
             if self.demo {
                 demo::run(http::router(app.clone()), &api_key).await?;
             }
         } else {
             tracing::info!(log.records = records, "the state has been replayed from the log");
+            if self.demo {
+                say(format_args!("The directory was initialised before: --demo shows something on a new one only."))?;
+            }
         }
         let clean = until_stopped(app, &mut threads, signals, api, operations).await;
-        let joined = tokio::task::spawn_blocking(move || threads.join()).await?;
-        drop((store, lock)); // settles what is left, then lets others in
-        Ok(if clean && joined { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(Some(Served { threads, clean, store, lock }))
     }
 }
 
-/// Serves until a signal, then drains. False if the writer ended on its own.
+/// What is left to be ended once no request is served any more.
+struct Served {
+    threads: Threads,
+    clean: bool,
+    store: Arc<dyn Store>,
+    lock: DataDir,
+}
+
+/// Serves until a signal, then drains. False if a thread ended on its own.
 async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, api: TcpListener, operations: TcpListener) -> bool {
     let (stop, stopped) = watch::channel(false);
     let serve = |listener: TcpListener, router: Router| {
@@ -102,19 +132,24 @@ async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, ap
     let servers = [serve(api, http::router(app.clone())), serve(operations, http::operations::router(app))];
     let clean = tokio::select! {
         () = signals.wait() => true,
-        () = threads.writer_ended() => {
-            tracing::error!("the writer has ended; the server stops, and a restart rebuilds the state from the log");
+        () = threads.ended() => {
+            tracing::error!("the writer or the signing follower has ended; the server stops, and a restart goes on from the log");
             false
         }
     };
     tracing::info!("stopping");
     stop.send_replace(true);
-    for server in servers {
-        let mut server = server;
-        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-            tracing::warn!("connections were still open after {} s and are cut", DRAIN.as_secs());
-            server.abort();
+    let drained = tokio::time::timeout(DRAIN, async {
+        for server in servers {
+            // A server that ends by itself has nothing left to drain.
+            let _ = server.await;
         }
+    });
+    tokio::select! {
+        drained = drained => if drained.is_err() {
+            tracing::warn!("connections were still open after {} s and are cut", DRAIN.as_secs());
+        },
+        () = signals.wait() => tracing::warn!("a second signal: connections that are still open are cut"),
     }
     clean
 }
@@ -138,9 +173,15 @@ impl Signals {
     }
 }
 
+fn absolute_url(text: &str) -> Result<String, String> {
+    let url: axum::http::Uri = text.parse().map_err(|e| format!("{e}"))?;
+    let plain = url.query().is_none() && matches!(url.scheme_str(), Some("http" | "https"));
+    if plain { Ok(text.to_owned()) } else { Err("must be an absolute http or https URL without a query".to_owned()) }
+}
+
 /// What a new directory says, once.
-fn welcome(url: &str, workspace_id: &str, api_key: &str, admin_token: &str) {
-    println!(
+fn welcome(url: &str, workspace_id: &str, api_key: &str, admin_token: &str) -> std::io::Result<()> {
+    say(format_args!(
         r#"
 A new data directory was initialised. These secrets are shown once:
 
@@ -151,8 +192,9 @@ A new data directory was initialised. These secrets are shown once:
 Paste this into another terminal:
 
   export ALLOWLOG_API_KEY={api_key}
+  export ALLOWLOG_WORKSPACE={workspace_id}
   curl -s {url}/v1/authorizations -H "Authorization: Bearer $ALLOWLOG_API_KEY" -H 'Content-Type: application/json' \
     -d '{{"user_id": "user_1", "agent_id": "mailer", "scopes": ["email.read"], "expires_at": "2099-01-01T00:00:00Z"}}'
 "#
-    );
+    ))
 }

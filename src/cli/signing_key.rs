@@ -1,18 +1,19 @@
 //! `allowlog signing-key rotate`.
 
+use allowlog_proto::id::WorkspaceId;
 use clap::Subcommand;
 use reqwest::Method;
 
 use super::Outcome;
-use super::client::Client;
+use super::client::{Client, workspace_id};
 
 #[derive(Debug, Subcommand)]
 pub enum SigningKey {
     /// Sign with a new key from now on; the old one stays in the key document for ever
     Rotate {
         /// Of which workspace
-        #[arg(long)]
-        workspace: String,
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
         #[command(flatten)]
         client: Client,
     },

@@ -1,4 +1,4 @@
-//! `allowlog workspace create`.
+//! `allowlog workspace create|list`.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -17,11 +17,18 @@ pub enum Workspace {
         #[command(flatten)]
         client: Client,
     },
+    /// List the workspaces
+    List {
+        #[command(flatten)]
+        client: Client,
+    },
 }
 
 impl Workspace {
     pub fn run(self) -> Outcome {
-        let Self::Create { name, client } = self;
-        client.call(Method::POST, "workspaces", Some(&json!({ "name": name })))
+        match self {
+            Self::Create { name, client } => client.call(Method::POST, "workspaces", Some(&json!({ "name": name }))),
+            Self::List { client } => client.call(Method::GET, "workspaces", None),
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use allowlog_proto::id::WorkspaceId;
 use axum::Router;
-use axum::extract::FromRequestParts;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 use subtle::ConstantTimeEq as _;
@@ -17,7 +18,7 @@ mod workspaces;
 /// Every endpoint of the face.
 pub fn router() -> Router<App> {
     Router::new()
-        .route("/admin/v1/workspaces", post(workspaces::create))
+        .route("/admin/v1/workspaces", get(workspaces::list).post(workspaces::create))
         .route("/admin/v1/workspaces/{id}/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/admin/v1/workspaces/{id}/api-keys/{api_key_id}", delete(api_keys::revoke))
         .route("/admin/v1/workspaces/{id}/signing-keys", post(signing_keys::rotate))
@@ -30,12 +31,13 @@ impl FromRequestParts<App> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let token = call::bearer(&parts.headers).unwrap_or_default();
-        let genuine = bool::from(token.as_bytes().ct_eq(app.admin_token.as_bytes()));
-        if genuine { Ok(Self) } else { Err(ApiError::unauthorized_operator()) }
+        let genuine = |token: &str| bool::from(token.as_bytes().ct_eq(app.admin_token.as_bytes()));
+        let token = call::bearer(&parts.headers).filter(|token| !token.is_empty() && genuine(token));
+        token.map(|_| Self).ok_or_else(ApiError::unauthorized_operator)
     }
 }
 
-fn workspace_id(text: &str) -> Result<WorkspaceId, ApiError> {
-    WorkspaceId::parse(text).ok_or_else(|| ApiError::not_found("workspace"))
+/// The workspace of the path. One that is no text at all names nothing, like any other unknown one.
+fn workspace_id(path: Result<Path<String>, PathRejection>) -> Result<WorkspaceId, ApiError> {
+    path.ok().and_then(|Path(id)| WorkspaceId::parse(&id)).ok_or_else(|| ApiError::not_found("workspace"))
 }

@@ -1,5 +1,7 @@
 //! A call as every face takes it: who calls, and what the body says.
 
+use std::time::Duration;
+
 use allowlog_projections::command::Credential;
 use allowlog_proto::api::envelope::FieldError;
 use allowlog_proto::json::Value;
@@ -11,6 +13,9 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::ApiError;
 use crate::api_key;
 use crate::app::App;
+
+/// A body that takes longer is the caller's fault, and is told so before the request as a whole takes too long.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The API key of the request, as far as it can be one.
 pub fn credential(app: &App, headers: &HeaderMap) -> Result<Credential, ApiError> {
@@ -32,8 +37,11 @@ pub async fn parse<T>(
     limit_bytes: usize,
     parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
 ) -> Result<(Credential, T), ApiError> {
-    let credential = credential(app, request.headers())?;
-    let parsed = body(request, limit_bytes).await.and_then(|value| parse(&value).map_err(ApiError::invalid));
+    // The body is read in any case: a connection whose request was read half is closed behind the answer.
+    let credential = credential(app, request.headers());
+    let body = body(request, limit_bytes).await;
+    let credential = credential?;
+    let parsed = body.and_then(|value| parse(&value).map_err(ApiError::invalid));
     match parsed {
         Ok(parsed) => Ok((credential, parsed)),
         Err(error) => {
@@ -60,7 +68,10 @@ pub async fn body(request: Request, limit_bytes: usize) -> Result<Value, ApiErro
 }
 
 async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, limit_bytes).collect().await {
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit_bytes).collect()).await else {
+        return Err(ApiError::bad_request("The body did not arrive in time"));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit_bytes)),
         Err(_) => Err(ApiError::bad_request("The body was cut off")),

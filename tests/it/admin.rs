@@ -56,6 +56,13 @@ async fn refusals() {
     );
     assert_eq!(admin(&server, Method::POST, "workspaces", Some(json!({ "name": "" }))).await.fields(), ["body.name"]);
     assert_eq!(admin(&server, Method::POST, "workspaces", None).await.fields(), ["body.name"]);
+    let (method, body) = (Method::POST, Some("{}".to_owned()));
+    assert_eq!(server.send_as("", method, "/admin/v1/workspaces", body).await.error(), (401, "unauthorized".into()), "no token");
+    for path in ["%ff/api-keys", "%ff/signing-keys", "x/signing-keys"] {
+        let reply = admin(&server, Method::POST, &format!("workspaces/{path}"), Some(json!({ "name": "k" }))).await;
+        assert_eq!(reply.error(), (404, "not_found".into()), "{path}");
+    }
+    assert_eq!(admin(&server, Method::DELETE, "workspaces/%ff/api-keys/%ff", None).await.error(), (404, "not_found".into()));
     for path in ["workspaces/x/api-keys", "workspaces/ws_01ARZ3NDEKTSV4RRFFQ69G5FAV/api-keys"] {
         assert_eq!(admin(&server, Method::GET, path, None).await.error(), (404, "not_found".into()));
         assert_eq!(admin(&server, Method::POST, path, Some(json!({ "name": "k" }))).await.error(), (404, "not_found".into()));

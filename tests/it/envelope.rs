@@ -78,6 +78,9 @@ async fn malformed_and_oversized_bodies() {
         assert_eq!(post(path, "application/json", large(limit)).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
         assert_eq!(post(path, "application/json", large(limit + 1)).await.error(), (413, "payload_too_large".into()), "{path}");
     }
+    let many = format!(r#"{{"requires_confirm_for":[{}1],"escalation_targets":[{}1]}}"#, "1,".repeat(60_000), "1,".repeat(60_000));
+    let reply = post("/v1/authorizations", "application/json", many.into_bytes()).await;
+    assert!(reply.text.len() < 10_000, "a large mistake is no large answer");
     assert_eq!(server.records(), before, "nothing was stored");
 }
 

@@ -7,6 +7,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::cli::say;
+
 type Failed = Box<dyn std::error::Error>;
 
 /// Records a permission, checks it, and prints what was asked and answered.
@@ -25,8 +27,8 @@ pub async fn run(router: Router, api_key: &str) -> Result<(), Failed> {
         "context": { "purpose": "daily summary" },
     });
     let checked = call(&router, api_key, "/v1/check?wait=true", &check).await?;
-    println!("The first check:\n\n{}\n", serde_json::to_string_pretty(&check)?);
-    println!("Its decision, with the signed receipt:\n\n{}\n", serde_json::to_string_pretty(&checked)?);
+    say(format_args!("The first check:\n\n{}\n", serde_json::to_string_pretty(&check)?))?;
+    say(format_args!("Its decision, with the signed receipt:\n\n{}\n", serde_json::to_string_pretty(&checked)?))?;
     Ok(())
 }
 

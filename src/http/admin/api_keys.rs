@@ -6,6 +6,7 @@ use allowlog_proto::api::admin::{ApiKeyBody, ApiKeysBody, NamedBody, NewApiKeyBo
 use allowlog_proto::id::ApiKeyId;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 
@@ -18,10 +19,10 @@ use crate::http::{ApiError, call};
 pub async fn create(
     _: Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
-    let workspace_id = workspace_id(&id)?;
+    let workspace_id = workspace_id(path)?;
     let body = NamedBody::parse(&call::body(request, BODY_BYTES_MAX).await?).map_err(ApiError::invalid)?;
     let (text, api_key) = api_key::draw(body.name, &app.keyring);
     let command = Command::Operator(Operation::CreateApiKey { workspace_id, api_key });
@@ -31,8 +32,8 @@ pub async fn create(
 }
 
 /// Every API key of a workspace, oldest first, without the secrets.
-pub async fn list(_: Operator, State(app): State<App>, Path(id): Path<String>) -> Result<Json<ApiKeysBody>, ApiError> {
-    let workspace_id = workspace_id(&id)?;
+pub async fn list(_: Operator, State(app): State<App>, path: Result<Path<String>, PathRejection>) -> Result<Json<ApiKeysBody>, ApiError> {
+    let workspace_id = workspace_id(path)?;
     let read = app.engine.read(move |state| {
         let keys = state.api_keys(workspace_id).map(|(api_key_id, key)| ApiKeyBody {
             api_key_id,
@@ -51,9 +52,10 @@ pub async fn list(_: Operator, State(app): State<App>, Path(id): Path<String>) -
 pub async fn revoke(
     _: Operator,
     State(app): State<App>,
-    Path((id, api_key_id)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<ApiKeyBody>, ApiError> {
-    let workspace_id = workspace_id(&id)?;
+    let Path((id, api_key_id)) = path.map_err(|_| ApiError::not_found("API key"))?;
+    let workspace_id = workspace_id(Ok(Path(id)))?;
     let api_key_id = ApiKeyId::parse(&api_key_id).ok_or_else(|| ApiError::not_found("API key"))?;
     let command = Command::Operator(Operation::RevokeApiKey { workspace_id, api_key_id });
     let Outcome::ApiKeyRevoked(revoked) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };

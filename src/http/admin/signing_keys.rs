@@ -3,17 +3,29 @@
 use allowlog_projections::command::{Command, Operation};
 use allowlog_projections::decide::Outcome;
 use allowlog_proto::api::admin::SigningKeyBody;
+use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 
 use super::{Operator, workspace_id};
 use crate::app::App;
-use crate::http::ApiError;
+use crate::http::{ApiError, call};
 
 /// Draws a new signing key; it signs from now on, and the one before stays in the key document for ever.
-pub async fn rotate(_: Operator, State(app): State<App>, Path(id): Path<String>) -> Result<(StatusCode, Json<SigningKeyBody>), ApiError> {
-    let workspace_id = workspace_id(&id)?;
+pub async fn rotate(
+    _: Operator,
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<(StatusCode, Json<SigningKeyBody>), ApiError> {
+    let workspace_id = workspace_id(path)?;
+    call::body(request, BODY_BYTES_MAX).await?; // nothing in it is asked for
+    let exists = app.engine.read(move |state| state.workspace(workspace_id).is_some()).await?;
+    if !exists {
+        return Err(ApiError::not_found("workspace"));
+    }
     let public_key = app.generate_signing_key().await?;
     let command = Command::Operator(Operation::RotateSigningKey { workspace_id, public_key });
     let Outcome::SigningKeyRotated(rotated) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };

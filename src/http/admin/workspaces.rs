@@ -1,6 +1,8 @@
-//! `POST /admin/v1/workspaces`.
+//! `GET`, `POST /admin/v1/workspaces`.
 
-use allowlog_proto::api::admin::{NamedBody, WorkspaceBody};
+use allowlog_projections::state::Workspace;
+use allowlog_proto::api::admin::{KnownWorkspaceBody, NamedBody, WorkspaceBody, WorkspacesBody};
+use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -9,6 +11,19 @@ use axum::http::StatusCode;
 use super::Operator;
 use crate::app::App;
 use crate::http::{ApiError, call};
+
+/// Every workspace, oldest first.
+pub async fn list(_: Operator, State(app): State<App>) -> Result<Json<WorkspacesBody>, ApiError> {
+    let read = app.engine.read(|state| {
+        let known = |(workspace_id, workspace): (WorkspaceId, &Workspace)| KnownWorkspaceBody {
+            workspace_id,
+            name: workspace.name.clone(),
+            created_at: workspace.created_at,
+        };
+        state.workspaces().map(known).collect()
+    });
+    Ok(Json(WorkspacesBody { items: read.await? }))
+}
 
 /// Makes a workspace with its first keys.
 pub async fn create(_: Operator, State(app): State<App>, request: Request) -> Result<(StatusCode, Json<WorkspaceBody>), ApiError> {

@@ -32,13 +32,14 @@ pub async fn check(State(app): State<App>, request: Request) -> Result<Response,
         }
     };
     let asked = body.authorization_id.clone();
-    let command = Command::Caller(credential.clone(), Action::Check(Box::new(body)));
+    let command = Command::Caller(credential, Action::Check(Box::new(body)));
     let committed = app.engine.submit(command).await?;
     let Outcome::Checked(checked) = committed.outcome else { return Err(ApiError::internal()) };
-    // The check is decided and durable: from here on nothing may turn the answer into an error.
+    // The check is decided and durable: from here on nothing may turn the answer into an error, or keep it too long.
     let mut signed = Signed::default();
-    if wait && let Ok(workspace_id) = app.engine.authenticate(credential).await {
-        signed = Signed::wait(&app, workspace_id, &checked, committed.end).await;
+    if wait {
+        let in_time = tokio::time::timeout(WAIT, Signed::wait(&app, committed.workspace_id, &checked, committed.end)).await;
+        signed = in_time.unwrap_or_default();
     }
     Ok(Json(answer(&app, asked.as_str(), &checked, signed)).into_response())
 }
@@ -49,8 +50,7 @@ struct Signed(Vec<(ReceiptId, ReceiptBody)>);
 
 impl Signed {
     async fn wait(app: &App, workspace_id: WorkspaceId, checked: &Checked, end: u64) -> Self {
-        let mut signed = app.signed.clone();
-        if !matches!(tokio::time::timeout(WAIT, signed.wait_for(|position| *position >= end)).await, Ok(Ok(_))) {
+        if app.signed.clone().wait_for(|position| *position >= end).await.is_err() {
             return Self::default();
         }
         let mut receipts = Vec::new();

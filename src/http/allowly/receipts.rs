@@ -31,8 +31,8 @@ pub async fn by_id(
 /// The receipt of a workspace; the log is read beside the threads that answer.
 pub(super) async fn find(app: &App, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<ReceiptBody>, ApiError> {
     let keys = app.engine.read(move |state| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
-    let store = Arc::clone(&app.store);
-    let found = tokio::task::spawn_blocking(move || find_in_log(&store, workspace_id, id, &keys.unwrap_or_default())).await;
+    let (store, keyring) = (Arc::clone(&app.store), Arc::clone(&app.keyring));
+    let found = tokio::task::spawn_blocking(move || find_in_log(&store, &keyring, workspace_id, id, &keys.unwrap_or_default())).await;
     Ok(match found.map_err(|_| ApiError::internal())?? {
         None => None,
         Some(Standing::Pending(record)) => Some(ReceiptBody::Pending(PendingReceipt::new(id, record.time, &app.public_url))),

@@ -79,3 +79,14 @@ async fn refuses_what_is_malformed() {
     let reply = server.post(&format!("/v1/confirmations/{nonce}"), json!({ "approved": true })).await;
     assert_eq!(reply.status, StatusCode::OK, "a malformed answer does not use the nonce up");
 }
+
+#[tokio::test]
+async fn the_last_word_counts() {
+    let server = Server::start().await;
+    let id = server.grant(json!({ "requires_confirm_for": ["email.send"] })).await;
+    let (first, second) = (ask(&server, &id, None).await, ask(&server, &id, None).await);
+    server.post(&format!("/v1/confirmations/{first}"), json!({ "approved": true })).await;
+    assert_eq!(server.decide(&id, "email.send", None).await.0, "allow");
+    server.post(&format!("/v1/confirmations/{second}"), json!({ "approved": false })).await;
+    assert_eq!(server.decide(&id, "email.send", None).await.0, "confirm", "an earlier yes does not outlive a no");
+}

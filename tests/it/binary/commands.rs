@@ -1,8 +1,15 @@
 //! Commands of the command line, as an operator types them.
 
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use super::process::{Process, init, run, text};
+use super::process::{Process, allowlog, init, run, text};
 
 #[test]
 fn init_shows_everything_once() {
@@ -47,6 +54,8 @@ fn workspaces_and_keys_over_the_wire() {
     let listed = admin(&["api-key", "list", "--workspace", &workspace]);
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
     admin(&["signing-key", "rotate", "--workspace", &workspace]);
+    let names: Vec<_> = admin(&["workspace", "list"])["items"].as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
+    assert_eq!(names, ["default", "acme"]);
     let refused = run(&["workspace", "create", "--name", "x", "--url", &process.url, "--admin-token", "wrong"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("Invalid admin token"), "{}", text(&refused.stderr));
@@ -82,7 +91,8 @@ fn log_and_replay_agree() {
 fn usage_errors_name_what_is_wrong() {
     for (arguments, message) in [
         (&["serve", "--listen", "nowhere"][..], "invalid value 'nowhere'"),
-        (&["serve", "--master-key", "abc", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"], "64 hexadecimal digits"),
+        (&["serve", "--public-url", "not a url"], "invalid value 'not a url'"),
+        (&["signing-key", "rotate", "--workspace", "x/../y", "--admin-token", "t"], "invalid value 'x/../y'"),
         (&["receipt", "verify", "/nonexistent", "--keys", "/nonexistent"], "cannot read `/nonexistent`"),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -93,5 +103,100 @@ fn usage_errors_name_what_is_wrong() {
         let output = run(&all);
         assert!(!output.status.success());
         assert!(text(&output.stderr).contains(message), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+/// What `serve` says and returns; it must not get as far as serving.
+fn refused_to_serve(data: &Path, master_key: Option<&str>) -> String {
+    let mut command = allowlog();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(data).stdin(Stdio::null());
+    if let Some(key) = master_key {
+        command.env("ALLOWLOG_MASTER_KEY", key);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+#[test]
+fn secrets_that_are_gone_or_worthless_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    init(&data);
+    let (master, token) = (data.join("master.key"), data.join("admin.token"));
+    let sound = fs::read(&token).unwrap();
+    for worthless in ["", "\n", "short"] {
+        fs::write(&token, worthless).unwrap();
+        assert!(refused_to_serve(&data, None).contains("holds no secret"));
+    }
+    fs::write(&token, &sound).unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(refused_to_serve(&data, None).contains("chmod 600"));
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(refused_to_serve(&data, Some("abc")).contains("64 hexadecimal digits"));
+    assert!(refused_to_serve(&data, Some(&"ab".repeat(32))).contains("cannot be unsealed"));
+    let key = fs::read(&master).unwrap();
+    fs::remove_file(&master).unwrap();
+    assert!(refused_to_serve(&data, None).contains("is missing"));
+    assert!(!master.exists(), "no other key takes its place");
+    fs::write(&master, key).unwrap();
+    fs::set_permissions(&master, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(data.join("log"), directory.path().join("elsewhere")).unwrap();
+    assert!(refused_to_serve(&data, None).contains("has keys but no log"));
+    fs::rename(directory.path().join("elsewhere"), data.join("log")).unwrap();
+    assert_eq!(Process::serve(&data, &[]).terminate(), Some(0));
+}
+
+#[test]
+fn a_missing_key_concerns_its_own_workspace_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let first = init(&data);
+    let token = first["admin_token"].as_str().unwrap();
+    let process = Process::serve(&data, &[]);
+    let output = run(&["workspace", "create", "--name", "acme", "--url", &process.url, "--admin-token", token]);
+    let second: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(process.terminate(), Some(0));
+    let sealed = data.join("keys").join(format!("{}.sealed", second["key_id"].as_str().unwrap()));
+    fs::rename(&sealed, directory.path().join("elsewhere")).unwrap();
+    let process = Process::serve(&data, &[]);
+    let check = |workspace: &Value| {
+        let body = r#"{"authorization_id":"x","scopes":["s"]}"#;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let request = reqwest::Client::new().post(format!("{}/v1/check?wait=true", process.url)).body(body);
+        let request = request.bearer_auth(workspace["api_key"].as_str().unwrap());
+        let answer: Value = runtime.block_on(async { request.send().await.unwrap().json().await.unwrap() });
+        answer["results"]["s"]["receipt"]["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((check(&second), check(&first)), ("pending".to_owned(), "signed".to_owned()));
+    fs::rename(directory.path().join("elsewhere"), &sealed).unwrap();
+    assert_eq!(check(&second), "signed", "with its key restored it goes on");
+    assert_eq!(process.terminate(), Some(0));
+}
+
+#[test]
+fn a_half_sent_request_does_not_keep_the_server_from_stopping() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::serve(directory.path(), &[]);
+    let mut half = TcpStream::connect(process.url.trim_start_matches("http://")).unwrap();
+    half.write_all(b"POST /v1/check HTTP/1.1\r\nHo").unwrap();
+    // One whole exchange behind it: the half request has arrived when this is answered.
+    let mut whole = TcpStream::connect(process.url.trim_start_matches("http://")).unwrap();
+    whole.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    std::io::read_to_string(&mut whole).unwrap();
+    process.ask_to_stop();
+    // A second signal cuts what is still open at once.
+    assert_eq!(process.terminate(), Some(0));
+    drop(half);
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    init(directory.path());
+    for arguments in [&["log", "verify"][..], &["replay"], &["log", "show"]] {
+        let mut child = allowlog().args(arguments).arg("--data").arg(directory.path()).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A running `allowlog serve`.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub struct Process {
     /// Held open: a server whose reader has gone away must not be tested by accident.
     stdout: BufReader<ChildStdout>,
     pub url: String,
+    data: PathBuf,
 }
 
 impl Process {
@@ -51,7 +52,7 @@ impl Process {
             child.kill().unwrap();
             panic!("{line:?}: {}", text(&child.wait_with_output().unwrap().stderr));
         };
-        Self { child, stdout, url: url.to_owned() }
+        Self { child, stdout, url: url.to_owned(), data: data.to_owned() }
     }
 
     /// The next lines of its output up to the one that begins with `prefix`, and the rest of that one.
@@ -72,11 +73,18 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM; returns the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// SIGTERM, without waiting for the end.
+    pub fn ask_to_stop(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
+    }
+
+    /// SIGTERM; returns the exit code, after a full audit of what the server leaves behind.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_stop();
+        let code = self.child.wait().unwrap().code();
+        audit(&self.data);
+        code
     }
 }
 
@@ -85,6 +93,18 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The chain holds, and two replays come to the same head and state.
+fn audit(data: &Path) {
+    let object = |arguments: &[&str]| -> Value {
+        let output = run(&[arguments, &["--data", data.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (verified, replayed) = (object(&["log", "verify"]), object(&["replay"]));
+    assert_eq!((&verified["records"], &verified["head"]), (&replayed["position"], &replayed["head"]));
+    assert_eq!(replayed["state"], object(&["replay"])["state"]);
 }
 
 /// `allowlog init --json`

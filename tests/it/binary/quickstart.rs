@@ -1,13 +1,16 @@
 //! The README's quickstart, pasted into a shell line by line.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use super::process::{Process, allowlog, text};
+use super::process::{Process, allowlog, run, text};
 
 /// The shell blocks of the section of this name.
 fn blocks(readme: &str, section: &str) -> Vec<String> {
     let body = readme.split("\n## ").find(|part| part.starts_with(section)).unwrap_or_else(|| panic!("no section `{section}`"));
-    body.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    body.split("```bash\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -24,7 +27,7 @@ fn works_as_pasted() {
         .args(["-eu", "-o", "pipefail", "-c", &script])
         .current_dir(directory.path())
         .env("PATH", path)
-        .env("ALLOWLOG_API_KEY", api_key)
+        .env("ALLOWLOG_API_KEY", &api_key)
         .env("ALLOWLOG_WORKSPACE", workspace)
         .stdin(Stdio::null())
         .output()
@@ -34,4 +37,31 @@ fn works_as_pasted() {
     let decisions: Vec<_> = out.match_indices(r#""decision":""#).map(|(at, m)| out[at + m.len()..].split('"').next().unwrap()).collect();
     assert_eq!(decisions, ["allow", "confirm", "approved", "allow", "escalate", "allow", "escalate", "deny", "allow", "deny"], "{out}");
     assert!(out.contains("\nvalid: rcp_"), "{out}");
+    verify_every_receipt(&process.url, &api_key, directory.path(), &format!("{out}{err}"));
+    assert_eq!(process.terminate(), Some(0));
+}
+
+/// Each receipt that was promised is signed within a second of the last answer, and genuine.
+fn verify_every_receipt(url: &str, api_key: &str, directory: &Path, answers: &str) {
+    let promised: BTreeSet<&str> = answers.match_indices("rcp_").map(|(at, _)| &answers[at..at + 30]).collect();
+    assert_eq!(promised.len(), 12, "a create, eight checks, two resolutions, a revoke: {promised:?}");
+    let answered = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for id in promised {
+        let signed = runtime.block_on(async {
+            loop {
+                let request = reqwest::Client::new().get(format!("{url}/v1/receipts/{id}")).bearer_auth(api_key);
+                let body = request.send().await.unwrap().text().await.unwrap();
+                if body.contains(r#""status":"signed""#) {
+                    return body;
+                }
+                assert!(answered.elapsed() < Duration::from_secs(1), "{id} is not signed: {body}");
+            }
+        });
+        let file = directory.join(format!("{id}.json"));
+        std::fs::write(&file, signed).unwrap();
+        let keys = directory.join("keys.json");
+        let output = run(&["receipt", "verify", file.to_str().unwrap(), "--keys", keys.to_str().unwrap()]);
+        assert!(output.status.success(), "{id}: {}", text(&output.stdout));
+    }
 }
