@@ -3,8 +3,8 @@
 //! `null`, `[]` and `{}` mean absent everywhere, since clients send every key they know.
 
 use crate::api::envelope::FieldError;
-use crate::json::{Object, Value};
-use crate::limits::{FIELD_ERRORS_MAX, SAFE_INTEGER_MAX};
+use crate::json::{CanonicalObject, Object, Value};
+use crate::limits::{CONTEXT_DEPTH_MAX, FIELD_ERRORS_MAX, SAFE_INTEGER_MAX};
 
 /// An object of a request, with the errors found in it so far.
 #[derive(Debug)]
@@ -76,6 +76,28 @@ impl<'v> Fields<'v> {
             out.extend(read(item, &format!("{}.{name}[{i}]", self.path), &mut self.errors));
         }
         out
+    }
+
+    /// Reads an object that is to be signed, with its canonical form; `reserved` are names its members must not have.
+    pub fn signable(&mut self, name: &str, reserved: &[&str]) -> Option<(&'v Object, CanonicalObject)> {
+        let value = self.get(name)?;
+        let Some(object) = value.as_object() else {
+            self.refuse(name, wrong_kind("an object", value));
+            return None;
+        };
+        for member in reserved.iter().filter(|member| object.get(member).is_some()) {
+            self.refuse(&format!("{name}.{member}"), "is a name the server uses");
+        }
+        if value.depth() > CONTEXT_DEPTH_MAX {
+            self.refuse(name, format!("must be nested at most {CONTEXT_DEPTH_MAX} deep"));
+        }
+        match CanonicalObject::new(object, &format!("{}.{name}", self.path)) {
+            Ok(canonical) => Some((object, canonical)),
+            Err(e) => {
+                self.absorb(vec![FieldError::new(e.path, e.defect.to_string())]);
+                None
+            }
+        }
     }
 
     /// Notes that a member is at fault.

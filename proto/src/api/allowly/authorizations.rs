@@ -10,7 +10,7 @@ use crate::api::fields::{Fields, integer, is_absent, text, wrong_kind};
 use crate::event::{Constraints, Grant};
 use crate::id::AuthorizationId;
 use crate::json::{CanonicalObject, Object, Value};
-use crate::limits::{CONSTRAINT_LIST_MAX, CONTEXT_DEPTH_MAX, METADATA_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_GRANTED_MAX};
+use crate::limits::{CONSTRAINT_LIST_MAX, METADATA_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_GRANTED_MAX};
 use crate::text::{AgentId, Approver, ConstraintItem, Label, Note, OpaqueId, Pattern, ScopeName, UserId};
 use crate::time::Timestamp;
 
@@ -222,31 +222,11 @@ fn targets(fields: &mut Fields<'_>, granted: impl Fn(&ScopeName) -> bool) -> Vec
 }
 
 fn metadata(fields: &mut Fields<'_>) -> CanonicalObject {
-    let Some(value) = fields.get("metadata") else { return CanonicalObject::default() };
-    let Some(object) = value.as_object() else {
-        fields.refuse("metadata", wrong_kind("an object", value));
-        return CanonicalObject::default();
-    };
-    for name in RESERVED_METADATA {
-        if object.get(name).is_some() {
-            fields.refuse(&format!("metadata.{name}"), "is a name the server uses");
-        }
+    let Some((_, metadata)) = fields.signable("metadata", &RESERVED_METADATA) else { return CanonicalObject::default() };
+    if metadata.as_str().len() > METADATA_BYTES_MAX {
+        fields.refuse("metadata", format!("must be at most {METADATA_BYTES_MAX} bytes as canonical JSON"));
     }
-    if value.depth() > CONTEXT_DEPTH_MAX {
-        fields.refuse("metadata", format!("must be nested at most {CONTEXT_DEPTH_MAX} deep"));
-    }
-    match CanonicalObject::new(object, "body.metadata") {
-        Ok(metadata) => {
-            if metadata.as_str().len() > METADATA_BYTES_MAX {
-                fields.refuse("metadata", format!("must be at most {METADATA_BYTES_MAX} bytes as canonical JSON"));
-            }
-            metadata
-        }
-        Err(e) => {
-            fields.absorb(vec![FieldError::new(e.path, e.defect.to_string())]);
-            CanonicalObject::default()
-        }
-    }
+    metadata
 }
 
 /// The answer to a create.

@@ -4,10 +4,10 @@ use serde::{Serialize, Serializer};
 
 use super::receipts::ReceiptBody;
 use crate::api::envelope::FieldError;
-use crate::api::fields::{Fields, integer, text, wrong_kind};
+use crate::api::fields::{Fields, integer, text};
 use crate::id::{EscalationId, Nonce};
 use crate::json::{CanonicalObject, Value};
-use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
+use crate::limits::{CONTEXT_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
 use crate::money::Micros;
 use crate::reason::{Decision, Reason};
 use crate::text::{Approver, OpaqueId, Resource, ScopeName, SessionId};
@@ -73,32 +73,11 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
 }
 
 fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Option<Box<str>>) {
-    let nothing = (CanonicalObject::default(), None);
-    let Some(value) = fields.get("context") else { return nothing };
-    let Some(object) = value.as_object() else {
-        fields.refuse("context", wrong_kind("an object", value));
-        return nothing;
-    };
-    for name in RESERVED_CONTEXT {
-        if object.get(name).is_some() {
-            fields.refuse(&format!("context.{name}"), "is a name the server uses");
-        }
+    let Some((object, context)) = fields.signable("context", &RESERVED_CONTEXT) else { return Default::default() };
+    if context.compact_len() > CONTEXT_BYTES_MAX {
+        fields.refuse("context", format!("must be at most {CONTEXT_BYTES_MAX} bytes as compact JSON"));
     }
-    if value.depth() > CONTEXT_DEPTH_MAX {
-        fields.refuse("context", format!("must be nested at most {CONTEXT_DEPTH_MAX} deep"));
-    }
-    match CanonicalObject::new(object, "body.context") {
-        Ok(context) => {
-            if context.compact_len() > CONTEXT_BYTES_MAX {
-                fields.refuse("context", format!("must be at most {CONTEXT_BYTES_MAX} bytes as compact JSON"));
-            }
-            (context, object.get("initiated_by").and_then(Value::as_text).map(Into::into))
-        }
-        Err(e) => {
-            fields.absorb(vec![FieldError::new(e.path, e.defect.to_string())]);
-            nothing
-        }
-    }
+    (context, object.get("initiated_by").and_then(Value::as_text).map(Into::into))
 }
 
 /// The answer to a check.
