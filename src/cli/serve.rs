@@ -28,6 +28,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 const CUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
+#[command(after_help = "Environment:
+  ALLOWLOG_MASTER_KEY  master key, 64 hexadecimal digits; without it the file master.key in the data directory is used
+  ALLOWLOG_TELEMETRY   what is printed on standard error, as in `info` or `allowlog=debug`")]
 pub struct Serve {
     #[command(flatten)]
     data: DataArgument,
