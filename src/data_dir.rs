@@ -48,7 +48,7 @@ pub enum DataDirError {
     #[error("`{0}` is missing: the log was written under it; restore it, or give it in ALLOWLOG_MASTER_KEY")]
     SecretGone(PathBuf),
     /// A secret anybody could guess.
-    #[error("`{0}` holds no secret; remove it to have one drawn, or restore it")]
+    #[error("`{0}` holds no secret; restore it (an admin token may also be removed: then another is drawn)")]
     NoSecret(PathBuf),
     /// The operating system refused.
     #[error("cannot {doing} `{path}`: {source}")]
@@ -72,7 +72,8 @@ impl DataDir {
         let directory = Self::lock(path)?;
         // The log is made before the first key, so keys without a log are what a mount that failed looks like.
         let has_keys = fs::read_dir(directory.keys()).is_ok_and(|mut keys| keys.next().is_some());
-        if has_keys && !path.join("log").exists() { Err(DataDirError::LogGone(path.to_owned())) } else { Ok(directory) }
+        let has_log = fs::read_dir(path.join("log")).is_ok_and(|mut volumes| volumes.next().is_some());
+        if has_keys && !has_log { Err(DataDirError::LogGone(path.to_owned())) } else { Ok(directory) }
     }
 
     /// Takes a directory that is there.
@@ -130,7 +131,11 @@ impl DataDir {
         }
         let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
         let text = text.trim();
-        if text.len() < SECRET_BYTES_MIN { Err(DataDirError::NoSecret(path)) } else { Ok(text.to_owned()) }
+        if text.len() < SECRET_BYTES_MIN || text.contains(char::is_whitespace) {
+            Err(DataDirError::NoSecret(path))
+        } else {
+            Ok(text.to_owned())
+        }
     }
 }
 

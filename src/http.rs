@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -33,14 +34,20 @@ pub fn router(app: App) -> Router {
 pub fn stack(router: Router) -> Router {
     router
         // Unknown routes and wrong methods answer in the envelope too.
-        .fallback(async || ApiError::not_found("route"))
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .fallback(async |request| answered(request, ApiError::not_found("route")).await)
+        .method_not_allowed_fallback(async |request| answered(request, ApiError::method_not_allowed()).await)
         // A request that hangs is told so; what it asked for may still happen.
         .layer(from_fn(timeout))
         // A panic in a handler is one request's misfortune.
         .layer(CatchPanicLayer::custom(panicked))
         // Every answer, whichever of the above made it, can be found again in the telemetry.
         .layer(from_fn(request_id))
+}
+
+/// An error that does not depend on the body. The body is read all the same, so that the connection can go on.
+async fn answered(request: Request, error: ApiError) -> ApiError {
+    drop(call::body(request, BODY_BYTES_MAX).await);
+    error
 }
 
 async fn timeout(request: Request, next: Next) -> Result<Response<Body>, ApiError> {

@@ -1,7 +1,7 @@
 //! The journal, in the one file that knows it: the small tail in front of the sled log that makes an answer durable.
 //!
 //! A file `<generation, 10 digits>.journal` is a block of 4096 bytes with the header, then frames back to back, each
-//! behind the file's mark. Header: `ALJ1` (4) · format version (4) · generation (8) · first sequence (8) · closing hash of
+//! behind the file's mark. Header: `ALJ1` (4) · format version (4) · generation (8) · size of the file (8) · first sequence (8) · closing hash of
 //! the frame before it (32) · BLAKE3 of all that (32); integers big-endian. The mark is the first 8 bytes of that last
 //! hash: no caller can know it, so nothing a caller has sent can be taken for a frame when damage is looked for. Files are
 //! zero-filled ahead; behind the last frame stand zeros or whatever an earlier generation left there, which needs no
@@ -29,7 +29,7 @@ use crate::log::disk::files::{Files, Handle};
 
 /// Where the first frame of a file begins: a header shares no block with a frame.
 const FRAMES_START: u64 = 4096;
-const HEADER_BYTES: usize = 88;
+const HEADER_BYTES: usize = 96;
 const MARK_BYTES: usize = 8;
 const MAGIC: [u8; 4] = *b"ALJ1";
 const VERSION: u32 = 1;
@@ -159,7 +159,7 @@ impl Journal {
             return Ok(());
         }
         let (blank, file) = self.take_file(FRAMES_START.saturating_add(size))?;
-        let header = Header { generation: blank.generation, first: self.head };
+        let header = Header { generation: blank.generation, bytes: blank.bytes, first: self.head };
         assert!(blank.generation > self.begun, "generations are begun in their order");
         self.begun = blank.generation;
         // A crash in between leaves the old header, which makes it a spare, or a torn one, which makes it a spare too.
@@ -315,6 +315,8 @@ impl Chore {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {
     generation: u64,
+    /// Size of the file, which is made whole before it is begun: a shorter one was cut.
+    bytes: u64,
     first: Position,
 }
 
@@ -324,6 +326,7 @@ impl Header {
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.extend_from_slice(&self.bytes.to_be_bytes());
         bytes.extend_from_slice(&self.first.sequence.to_be_bytes());
         bytes.extend_from_slice(&self.first.hash.0);
         let checksum = blake3::hash(&bytes);
@@ -343,11 +346,12 @@ impl Header {
         let (content, checksum) = bytes.get(..HEADER_BYTES)?.split_last_chunk::<32>()?;
         let (version, rest) = content.strip_prefix(&MAGIC)?.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
+        let (size, rest) = rest.split_first_chunk()?;
         let (sequence, rest) = rest.split_first_chunk()?;
         let (hash, _) = rest.split_first_chunk()?;
         let first = Position { sequence: u64::from_be_bytes(*sequence), hash: Hash(*hash) };
         let known = u32::from_be_bytes(*version) == VERSION && blake3::hash(content).as_bytes() == checksum;
-        known.then_some(Self { generation: u64::from_be_bytes(*generation), first })
+        known.then_some(Self { generation: u64::from_be_bytes(*generation), bytes: u64::from_be_bytes(*size), first })
     }
 }
 
@@ -437,6 +441,9 @@ impl Journal {
                 continue;
             }
             let path = &found.blank.path;
+            if found.blank.bytes < header.bytes {
+                return Err(damaged(settled.sequence, path, "the file is shorter than it was made"));
+            }
             match expected {
                 None if header.first.sequence > settled.sequence => {
                     return Err(damaged(settled.sequence, path, "the frames before this file are missing"));

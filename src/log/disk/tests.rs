@@ -344,7 +344,7 @@ fn a_journal_that_ends_before_what_is_settled_is_reported() {
             fs::write(journal.join(&current), bytes).unwrap();
         });
     }
-    for length in [0, 4096, 5_000] {
+    for length in [0, 4096, 5_000, 64 * 1024 - 1] {
         let cut = |journal: &Path| fs::File::options().write(true).open(journal.join(&current)).unwrap().set_len(length).unwrap();
         spoilt(&format!("cut to {length} bytes"), &cut);
     }
@@ -353,6 +353,27 @@ fn a_journal_that_ends_before_what_is_settled_is_reported() {
     // An older journal that reaches what is settled cannot be told from one that was never written to again.
     let again = DiskStore::open(older.path(), options(&ScriptedFiles::new())).unwrap();
     assert_eq!(again.head(), author.chain.next_sequence() - u64::from(unsettled.header().count));
+}
+
+#[test]
+fn an_unfinished_snapshot_does_not_keep_a_volume_shut() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut author = Author::new(17);
+    (0..20).for_each(|_| store.append(author.frame(10_000)).unwrap());
+    let expected = audit(&store);
+    store.close().unwrap();
+    let volume = volumes(dir.path()).pop().unwrap();
+    // As a full disk, or a crash while sled writes one, leaves it.
+    for content in [&b""[..], b"half of it"] {
+        let unfinished = volume.join("snap.00000000FFFFFFFF.generating");
+        fs::write(&unfinished, content).unwrap();
+        for settle in [false, true] {
+            let store = DiskStore::open(dir.path(), DiskOptions { settle, ..options(&ScriptedFiles::new()) }).unwrap();
+            assert_same(&audit(&store), &expected, "all is there");
+        }
+        assert!(!unfinished.exists());
+    }
 }
 
 #[test]
@@ -530,7 +551,7 @@ fn assert_durable(journal: &[u8], copies: &Path) {
         return; // A new spare that the writer overtook: it held nothing yet and only gets another name.
     }
     let header = |at: usize| u64::from_be_bytes(journal[at..at + 8].try_into().unwrap());
-    let (mut sequence, mut at) = (header(16), 4096);
+    let (mut sequence, mut at) = (header(24), 4096);
     let volumes = fs::read_dir(copies).unwrap().map(|e| e.unwrap().path());
     let stored: Vec<u8> =
         volumes.filter(|v| v.extension().is_none()).flat_map(|v| raw(&v, "frames")).flat_map(|(_, value)| value).collect();

@@ -377,6 +377,20 @@ impl Row {
     }
 }
 
+/// sled takes a snapshot it has not finished, as a full disk leaves one, for its newest and refuses to open. It counts
+/// for nothing before sled has renamed it. Says whether there was one.
+fn remove_unfinished_snapshots(files: &dyn Files, volume: &Path) -> Result<bool, StoreError> {
+    let mut removed = false;
+    for path in files.list(volume).map_err(cannot("list", volume))? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&path).map_err(cannot("remove", &path))?;
+            removed = true;
+        }
+    }
+    Ok(removed)
+}
+
 impl Volume {
     fn open(files: &dyn Files, path: &Path, first: u64, spoilt: &Spoilt) -> Result<Self, StoreError> {
         let file = path.join("db");
@@ -390,6 +404,7 @@ impl Volume {
             match config.open() {
                 Ok(db) => break db,
                 Err(sled::Error::Io(error)) if tries > 0 && error.to_string().contains("lock") => std::thread::sleep(LOCK_PAUSE),
+                Err(_) if remove_unfinished_snapshots(files, path)? => {}
                 Err(source) => return Err(refused("open", path)(source)),
             }
             tries = tries.saturating_sub(1);

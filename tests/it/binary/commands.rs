@@ -125,7 +125,7 @@ fn secrets_that_are_gone_or_worthless_are_refused() {
     init(&data);
     let (master, token) = (data.join("master.key"), data.join("admin.token"));
     let sound = fs::read(&token).unwrap();
-    for worthless in ["", "\n", "short"] {
+    for worthless in ["", "\n", "short", "of a length that would do\nbut in two lines"] {
         fs::write(&token, worthless).unwrap();
         assert!(refused_to_serve(&data, None).contains("holds no secret"));
     }
@@ -142,7 +142,13 @@ fn secrets_that_are_gone_or_worthless_are_refused() {
     fs::write(&master, key).unwrap();
     fs::set_permissions(&master, fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(data.join("log"), directory.path().join("elsewhere")).unwrap();
-    assert!(refused_to_serve(&data, None).contains("has keys but no log"));
+    for empty in [false, true] {
+        if empty {
+            fs::create_dir(data.join("log")).unwrap();
+        }
+        assert!(refused_to_serve(&data, None).contains("has keys but no log"));
+    }
+    fs::remove_dir(data.join("log")).unwrap();
     fs::rename(directory.path().join("elsewhere"), data.join("log")).unwrap();
     assert_eq!(Process::serve(&data, &[]).terminate(), Some(0));
 }
