@@ -12,6 +12,7 @@
     reason = "a test that goes wrong stops"
 )]
 
+mod commands;
 mod dice;
 mod log;
 mod model;
