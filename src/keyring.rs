@@ -103,13 +103,20 @@ impl Keyring {
     /// # Errors
     /// If it cannot be written.
     pub fn generate(&self) -> Result<[u8; 32], KeyringError> {
-        let key = SigningKey::from_bytes(&Zeroizing::new(chance::bytes()));
+        self.seal(&Zeroizing::new(chance::bytes()))
+    }
+
+    /// Seals a key that was drawn elsewhere, durably, and returns its public half.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn seal(&self, secret: &Zeroizing<[u8; 32]>) -> Result<[u8; 32], KeyringError> {
+        let key = SigningKey::from_bytes(secret);
         let public_key = key.verifying_key().to_bytes();
         let key_id = KeyId::of(&public_key);
         let nonce: [u8; NONCE_BYTES] = chance::bytes();
         let associated = format!("{SEAL_DOMAIN}\n{key_id}");
-        let secret = Zeroizing::new(key.to_bytes());
-        let payload = Payload { msg: &*secret, aad: associated.as_bytes() };
+        let payload = Payload { msg: secret.as_slice(), aad: associated.as_bytes() };
         let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| KeyringError::Unseal(key_id))?;
         write_durably(&self.file(key_id), &[nonce.as_slice(), &sealed].concat())?;
         Ok(public_key)

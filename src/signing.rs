@@ -68,7 +68,7 @@ impl Signing {
     }
 
     /// Signs all that is there; false if something failed and is to be tried again.
-    fn catch_up(&mut self) -> bool {
+    pub fn catch_up(&mut self) -> bool {
         for frame in self.store.scan(self.store.signed()) {
             let signed = frame.map_err(|e| e.to_string()).and_then(|frame| self.sign_frame(&frame));
             if let Err(error) = signed {

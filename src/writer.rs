@@ -78,10 +78,15 @@ impl Writer {
     pub fn start(mut self, mut queue: mpsc::Receiver<Input>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("writer".into()).spawn(move || {
             let _alive = alive;
-            while let Some(first) = queue.blocking_recv() {
-                self.commit(first, &mut queue);
-            }
+            while self.turn(&mut queue) {}
         })
+    }
+
+    /// One commit, once something waits; false when every sender is gone and the queue is empty.
+    pub fn turn(&mut self, queue: &mut mpsc::Receiver<Input>) -> bool {
+        let Some(first) = queue.blocking_recv() else { return false };
+        self.commit(first, queue);
+        true
     }
 
     /// One commit, from the queue to the answers.
