@@ -1,0 +1,58 @@
+//! What is looked at whenever a life begins or recovers, and of the whole log when a run ends.
+
+use std::sync::Arc;
+
+use allowlog::log::Store;
+use allowlog::log::memory::MemoryStore;
+use allowlog::receipts::{Standing, find, standing};
+use allowlog::replay::{Replayed, replay};
+use allowlog_projections::state::{SigningKey, State};
+use allowlog_proto::json::Value;
+use allowlog_proto::record::Record;
+use allowlog_proto::time::Timestamp;
+use allowlog_proto::verify::{TrustedKeys, verify};
+
+use crate::keys::Keys;
+
+/// The stored bytes come to what is known: every record that anybody was told of is there, and no other.
+pub(crate) fn log(store: &MemoryStore, known: &Replayed) {
+    let replayed = replay(store, None, |_| {}).expect("the chain holds");
+    assert_eq!(replayed.chain, known.chain, "the log is as long as what is known, and the same");
+    assert_eq!(replayed.state, known.state, "a replay equals the state");
+    assert_eq!(replayed.state.hash(), known.state.hash(), "equal states have equal hashes");
+}
+
+/// Every receipt is signed and verifies, except those of a key that is not to be had; returns how many of each.
+pub(crate) fn receipts(store: &Arc<MemoryStore>, keys: &Keys, state: &State, now: Timestamp) -> (u32, u32) {
+    let store: Arc<dyn Store> = Arc::clone(store) as _;
+    assert_eq!(store.signed(), store.head(), "all is signed up to the head");
+    let (mut verified, mut unsigned) = (0, 0);
+    for frame in store.scan(0) {
+        let frame = frame.unwrap();
+        for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().unwrap()) {
+            let record = Record::decode(bytes).unwrap();
+            let (workspace_id, Some(id)) = (record.workspace_id, record.event.receipt_id()) else { continue };
+            let workspace = state.workspace(workspace_id).unwrap();
+            let signer = SigningKey::active_at(&workspace.signing_keys, record.time).expect("a signer");
+            let found = standing(&store, &keys.keyring, sequence, record, &workspace.signing_keys).unwrap();
+            let document = match found {
+                Standing::Pending(_) => {
+                    assert_eq!(signer.key_id, keys.missing, "{id} could have been signed");
+                    unsigned += 1;
+                    continue;
+                }
+                Standing::Signed(document) => document,
+            };
+            let trusted = TrustedKeys::parse(&serde_json::to_vec(&workspace.key_document(workspace_id)).unwrap()).unwrap();
+            let receipt = Value::parse(document.as_bytes()).unwrap();
+            verify(&receipt, &trusted, Some(&workspace_id.to_string()), now).unwrap_or_else(|e| panic!("{id}: {e}: {document}"));
+            verified += 1;
+            // By id one looks through all of its milliseconds, so only a few are looked up.
+            if sequence % 16 == 0 {
+                let again = find(&store, &keys.keyring, workspace_id, id, &workspace.signing_keys).unwrap();
+                assert!(matches!(again, Some(Standing::Signed(found)) if found == document), "{id} is found by its id");
+            }
+        }
+    }
+    (verified, unsigned)
+}

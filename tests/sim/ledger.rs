@@ -1,0 +1,359 @@
+//! The ledger of a run: what was asked, what was told, what the log holds, and whether the model agrees.
+//!
+//! It never looks into the server: it knows what clients were told and what is stored.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+
+use allowlog::engine::Failure;
+use allowlog::log::Store as _;
+use allowlog::log::memory::{Fault, MemoryStore};
+use allowlog::replay::Replayed;
+use allowlog::writer::Committed;
+use allowlog_projections::command::{Command, Credential};
+use allowlog_projections::decide::Decided;
+use allowlog_projections::rejected::Rejected;
+use allowlog_projections::state::State;
+use allowlog_proto::id::{ReceiptId, WorkspaceId};
+use allowlog_proto::record::Record;
+use allowlog_proto::time::Timestamp;
+
+use crate::Tally;
+use crate::life::{Asked, Item, Told};
+use crate::model::{Answer, Model, real_answer};
+use crate::retold;
+use crate::run::Ended;
+
+pub(crate) struct Ledger {
+    seed: u64,
+    pub(crate) model: Model,
+    /// The log as far as it was looked at, and its fold.
+    pub(crate) known: Replayed,
+    /// Records of the commit being judged.
+    fresh: VecDeque<Record>,
+    last_receipt: Option<ReceiptId>,
+    /// What the clock says.
+    pub(crate) wall: Timestamp,
+    /// No command is decided before this instant.
+    pub(crate) floor: Timestamp,
+    /// The commands of the commit that failed last, with how: nobody knows what became of them.
+    doubt: Option<(Fault, Vec<(Command, Timestamp)>)>,
+    recovery_failed: bool,
+    at_work: String,
+    transcript: String,
+    show: bool,
+    tally: Tally,
+}
+
+/// A client that waits, with the instant at which its command is decided.
+pub(crate) struct Dated {
+    asked: Asked,
+    at: Timestamp,
+}
+
+impl Ledger {
+    pub(crate) fn new(seed: u64, wall: Timestamp, show: bool) -> Self {
+        Self {
+            seed,
+            model: Model::default(),
+            known: Replayed::default(),
+            fresh: VecDeque::new(),
+            last_receipt: None,
+            wall,
+            floor: Timestamp::default().saturating_add_ms(1),
+            doubt: None,
+            recovery_failed: false,
+            at_work: String::new(),
+            transcript: String::new(),
+            show,
+            tally: Tally::new(),
+        }
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        if self.show {
+            // Past what the test harness would keep to itself.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        self.transcript.push_str(line);
+        self.transcript.push('\n');
+    }
+
+    pub(crate) fn count(&mut self, what: &str) {
+        self.count_many(what, 1);
+    }
+
+    pub(crate) fn count_many(&mut self, what: &str, times: u32) {
+        *self.tally.entry(what.to_owned()).or_default() += times;
+    }
+
+    pub(crate) fn at_work<'a>(&mut self, items: impl Iterator<Item = &'a Item>) {
+        self.at_work = items.map(|item| format!("\n  {item:?}")).collect();
+    }
+
+    /// When the next command will be decided.
+    pub(crate) fn next_instant(&self) -> Timestamp {
+        self.floor.max(self.wall)
+    }
+
+    pub(crate) fn credentials(&self) -> Vec<&Credential> {
+        self.model.api_keys.iter().map(|key| &key.credential).collect()
+    }
+
+    /// Goes through a commit as the writer will: commands move the floor, jumps the clock.
+    pub(crate) fn date(&mut self, asked: Vec<Asked>) -> Vec<Dated> {
+        let mut dated = Vec::new();
+        for asked in asked {
+            match &asked.item {
+                Item::Jump(to) => self.wall = *to,
+                Item::Command(_) => {
+                    if self.wall < self.floor {
+                        self.count("decided on a clock that is behind");
+                    }
+                    self.floor = self.next_instant();
+                }
+                Item::Read | Item::Authenticate(_) => {}
+            }
+            dated.push(Dated { asked, at: self.floor });
+        }
+        dated
+    }
+
+    /// Whether a commit of these stores anything. The first command that does is decided on what is known now.
+    pub(crate) fn will_append(&self, dated: &[Dated]) -> bool {
+        dated.iter().any(|Dated { asked, at }| match &asked.item {
+            Item::Command(command) => retold::records_of(command, &self.model.answer(command, *at)) > 0,
+            Item::Read | Item::Authenticate(_) | Item::Jump(_) => false,
+        })
+    }
+
+    /// A recovery failed: nobody was let in.
+    pub(crate) fn refused(&mut self, asked: Vec<Asked>) {
+        self.recovery_failed = true;
+        for asked in asked {
+            if let Item::Jump(to) = asked.item {
+                self.wall = to;
+            }
+            self.unavailable(asked, "refused while latched");
+        }
+    }
+
+    /// A recovery will succeed: what was in doubt is not there.
+    pub(crate) fn recovered(&mut self) {
+        self.count("recovered");
+        if !self.recovery_failed {
+            self.count("recovered at once");
+        }
+        (self.doubt, self.recovery_failed) = (None, false);
+        self.floor = self.floor.max(self.resumed());
+        self.say("recovery succeeds");
+    }
+
+    /// The append of these failed: readers and the refused are told so too, since what they saw may not be there.
+    pub(crate) fn failed(&mut self, dated: Vec<Dated>, fault: Fault) {
+        self.count(match fault {
+            Fault::Lost => "append lost",
+            Fault::DoneButFailed => "append done but failed",
+        });
+        if dated.len() > 1 {
+            self.count("failed batch of several");
+        }
+        let mut commands = Vec::new();
+        for Dated { asked, at } in dated {
+            if let Item::Command(command) = &asked.item {
+                commands.push((command.clone(), at));
+            }
+            self.unavailable(asked, "append failed");
+        }
+        self.doubt = Some((fault, commands));
+    }
+
+    /// The server is gone, and has not looked at these.
+    pub(crate) fn cut_off(&mut self, asked: Vec<Asked>) {
+        for asked in asked {
+            self.unavailable(asked, "cut off");
+        }
+    }
+
+    fn unavailable(&mut self, mut asked: Asked, what: &str) {
+        let told = asked.poll();
+        assert!(told.as_ref().is_some_and(Told::is_unavailable), "{what}, and yet {:?} was told {told:?}", asked.item);
+        self.count(what);
+        self.say(&format!("{what}: {:?}", asked.item));
+    }
+
+    /// Another life has begun on what was stored.
+    pub(crate) fn begun(&mut self, store: &MemoryStore) {
+        self.admit(store);
+        let found = !self.fresh.is_empty();
+        if self.recovery_failed {
+            self.count("begun after a recovery that failed");
+        }
+        self.recovery_failed = false;
+        match self.doubt.take() {
+            None => {}
+            Some((Fault::Lost, _)) => self.count("begun after a lost append"),
+            Some((Fault::DoneButFailed, commands)) => {
+                self.count("begun after an append done but failed");
+                assert!(found, "what the disk has a restart finds");
+                self.take_over(commands);
+            }
+        }
+        assert!(self.fresh.is_empty(), "the log holds more than anybody asked for: {:?}", self.fresh);
+        if store.signed() < store.head() {
+            self.count("signing lags at a crash");
+        }
+        self.floor = self.resumed();
+        if self.wall < self.known.chain.time() {
+            self.count("begun on a clock behind the log");
+        }
+    }
+
+    /// Commands that are stored although nobody was told: all of them, as the model says they were decided.
+    fn take_over(&mut self, commands: Vec<(Command, Timestamp)>) {
+        for (command, at) in commands {
+            let expected = self.model.answer(&command, at);
+            let records = self.take(retold::records_of(&command, &expected), at);
+            if records.is_empty() {
+                continue;
+            }
+            self.count("taken over from the log");
+            let outcome = retold::outcome(&records, &self.known.state);
+            let decided = Decided { workspace_id: records[0].workspace_id, events: events(records), outcome };
+            assert_eq!(real_answer(&Ok(decided.clone())), expected, "log and model, of {command:?}");
+            self.model.learn(&command, at, &decided);
+            self.say(&format!("taken over, decided at {at}: {command:?}: {expected:?}"));
+        }
+    }
+
+    /// A millisecond after the last record.
+    fn resumed(&self) -> Timestamp {
+        self.known.chain.time().saturating_add_ms(1)
+    }
+
+    /// Everybody was told what the model says, and the log holds what they were told.
+    pub(crate) fn judge(&mut self, dated: Vec<Dated>, store: &MemoryStore) {
+        self.admit(store);
+        let mut undecided = false;
+        for Dated { mut asked, at } in dated {
+            let told = asked.poll().unwrap_or_else(|| panic!("nobody answered {:?}", asked.item));
+            match (asked.item, told) {
+                (Item::Command(command), Told::Command(result)) => {
+                    self.judge_command(&command, at, result);
+                    undecided = true;
+                }
+                (Item::Read, Told::Read(state)) => {
+                    self.judge_read(state);
+                    if undecided {
+                        self.count("a read behind an undecided command");
+                    }
+                }
+                (Item::Authenticate(credential), Told::Authenticate(result)) => self.judge_authenticated(&credential, result),
+                (Item::Jump(to), Told::Jump(Ok(()))) => self.say(&format!("the clock jumps to {to}")),
+                (item, told) => panic!("{told:?} is no answer to {item:?}"),
+            }
+        }
+        assert!(self.fresh.is_empty(), "the log holds more than anybody was told: {:?}", self.fresh);
+    }
+
+    fn judge_command(&mut self, command: &Command, at: Timestamp, result: Result<Committed, Failure>) {
+        self.at_work = format!(" at {at}: {command:?}");
+        let expected = self.model.answer(command, at);
+        let decided: Result<Decided, Rejected> = match result {
+            Ok(committed) => {
+                let sequence = self.known.chain.next_sequence() - u64::try_from(self.fresh.len()).unwrap();
+                let count = usize::try_from(committed.end - sequence).unwrap();
+                let records = self.take(count, at);
+                if !records.is_empty() {
+                    assert_eq!(retold::outcome(&records, &self.known.state), committed.outcome, "what is told is what is stored");
+                }
+                Ok(Decided { workspace_id: committed.workspace_id, events: events(records), outcome: committed.outcome })
+            }
+            Err(Failure::Rejected(rejected)) => Err(rejected),
+            Err(failure) => panic!("{failure:?}, and nothing is wrong"),
+        };
+        let answer = real_answer(&decided);
+        assert_eq!(answer, expected, "engine and model");
+        if let Ok(decided) = &decided {
+            assert_eq!(decided.events.len(), retold::records_of(command, &expected), "all of a command is stored");
+            self.model.learn(command, at, decided);
+        }
+        self.say(&format!("decided at {at}: {command:?}: {decided:?}"));
+        self.tally_answer(answer);
+    }
+
+    fn tally_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Checked(lines) => lines.iter().for_each(|line| self.count(line.reason.as_str())),
+            Answer::Refused(why) => self.count(why),
+            Answer::Invalid(_) => self.count("invalid"),
+            Answer::Resolved { again: true, .. } => self.count("resolved again"),
+            Answer::Operated
+            | Answer::Rotated(_)
+            | Answer::Created
+            | Answer::Revoked
+            | Answer::Approved(_)
+            | Answer::Declined
+            | Answer::Resolved { .. } => {}
+        }
+    }
+
+    /// A reader sees every command before it in the queue, and none behind it.
+    fn judge_read(&mut self, state: Result<State, Failure>) {
+        assert!(state.as_ref() == Ok(&self.known.state), "a read sees what the log says in its place: {state:?}");
+        self.say("read");
+    }
+
+    fn judge_authenticated(&mut self, credential: &Credential, result: Result<WorkspaceId, Failure>) {
+        let key = self.model.api_keys.iter().find(|key| key.credential == *credential && !key.revoked);
+        assert_eq!(result, key.map(|key| key.workspace).ok_or(Failure::Rejected(Rejected::Unauthorized)), "{credential:?}");
+        self.count(if result.is_ok() { "authenticated" } else { "not authenticated" });
+        self.say(&format!("authenticate {}: {result:?}", credential.api_key_id));
+    }
+
+    /// Reads what the store has beyond what is known: at most one frame, which follows.
+    fn admit(&mut self, store: &MemoryStore) {
+        let next = self.known.chain.next_sequence();
+        let frames: Vec<_> = store.scan(next).map(Result::unwrap).collect();
+        assert!(frames.len() <= 1, "a commit is one frame");
+        for frame in frames {
+            let fresh = &mut self.fresh;
+            self.known.chain.admit(&frame, |_, record, _| fresh.push_back(record.clone())).expect("a frame that follows");
+        }
+    }
+
+    /// The next records, which are those of one command decided at this instant.
+    fn take(&mut self, count: usize, at: Timestamp) -> Vec<Record> {
+        assert!(count <= self.fresh.len(), "the log lacks records: {count} are due of {:?}", self.fresh);
+        let records: Vec<Record> = self.fresh.drain(..count).collect();
+        for record in &records {
+            assert_eq!(record.time, at, "a record carries the instant of its decision");
+            if let Some(id) = record.event.receipt_id() {
+                assert!(Some(id) > self.last_receipt, "receipt ids increase, across lives too");
+                self.last_receipt = Some(id);
+            }
+            self.known.state.apply(record);
+        }
+        records
+    }
+
+    pub(crate) fn ended(&mut self) -> Ended {
+        Ended {
+            transcript: std::mem::take(&mut self.transcript),
+            head: self.known.chain.frame_hash().to_string(),
+            tally: std::mem::take(&mut self.tally),
+        }
+    }
+}
+
+fn events(records: Vec<Record>) -> Vec<allowlog_proto::event::Event> {
+    records.into_iter().map(|record| record.event).collect()
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("ALLOWLOG_SIM_SEED={} repeats this; at work:{}", self.seed, self.at_work);
+        }
+    }
+}
