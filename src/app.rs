@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 use allowlog_projections::command::{Command, Operation};
 use allowlog_projections::decide::{Outcome, WorkspaceCreated};
 use allowlog_projections::ids::Ids;
+use allowlog_proto::api::admin::NewKeyBody;
+use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::text::Name;
 use tokio::sync::{oneshot, watch};
 
@@ -16,9 +18,10 @@ use crate::engine::{Engine, Failure};
 use crate::keyring::{Keyring, KeyringError};
 use crate::latch::Latch;
 use crate::log::Store;
+use crate::repeat;
 use crate::replay::Replayed;
 use crate::signing::Signing;
-use crate::writer::Writer;
+use crate::writer::{Committed, Writer};
 
 /// What faces and commands work with. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// Opens `/admin/v1`.
     pub admin_token: Arc<str>,
+    /// Whether ids of people that look like an email address are refused.
+    pub refuses_emails: bool,
 }
 
 /// What an application is started from.
@@ -53,6 +58,8 @@ pub struct Parts {
     pub public_url: String,
     /// Opens `/admin/v1`.
     pub admin_token: String,
+    /// Whether ids of people that look like an email address are refused.
+    pub refuses_emails: bool,
 }
 
 /// The threads behind an application. They end once every [`App`] is gone: the writer first, when its queue is empty.
@@ -69,7 +76,7 @@ impl App {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(parts: Parts) -> std::io::Result<(Self, Threads)> {
-        let Parts { store, replayed, keyring, clock, ids, public_url, admin_token } = parts;
+        let Parts { store, replayed, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
@@ -79,19 +86,38 @@ impl App {
         let (writer_alive, writer_ended) = oneshot::channel();
         let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, wake).start(queue, writer_alive)?;
         let public_url = public_url.trim_end_matches('/').into();
-        let app = Self { engine, store, keyring, signed, public_url, admin_token: admin_token.into() };
+        let app = Self { engine, store, keyring, signed, public_url, admin_token: admin_token.into(), refuses_emails };
         Ok((app, Threads { writer, signing, writer_ended, signing_ended }))
+    }
+
+    /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
+    ///
+    /// # Errors
+    /// Says who must act.
+    pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
+        let mut committed = self.engine.submit(command).await?;
+        if let Outcome::Repeated(answered) = committed.outcome {
+            let store = Arc::clone(&self.store);
+            let found = tokio::task::spawn_blocking(move || repeat::outcome(&store, answered)).await;
+            committed.outcome = found.map_err(|_| Failure::Unavailable)?.map_err(|cause| {
+                tracing::error!(storage.error = %cause, "the first answer to a request could not be read");
+                Failure::Unavailable
+            })?;
+            committed.end = answered.first.saturating_add(answered.count);
+        }
+        Ok(committed)
     }
 
     /// Makes a workspace with its first signing key and its first API key, whose text is returned to be shown once.
     ///
     /// # Errors
     /// Says who must act.
-    pub async fn create_workspace(&self, name: Name) -> Result<(WorkspaceCreated, String), CreateError> {
+    pub async fn create_workspace(&self, name: Name, plan: Plan) -> Result<(WorkspaceCreated, String), CreateError> {
         let public_key = self.generate_signing_key().await?;
-        let first = Name::new("first").map_err(|_| Failure::Unavailable)?;
-        let (text, api_key) = api_key::draw(first, &self.keyring);
-        let command = Command::Operator(Operation::CreateWorkspace { name, public_key, api_key });
+        let name_of_key = Name::new("first").map_err(|_| Failure::Unavailable)?;
+        let body = NewKeyBody { name: name_of_key, style: Style::Allowly, role: Role::Runtime, expires_at: None };
+        let (text, api_key) = api_key::draw(body, &self.keyring);
+        let command = Command::Operator(Operation::CreateWorkspace { name, plan, public_key, api_key });
         match self.engine.submit(command).await?.outcome {
             Outcome::WorkspaceCreated(created) => Ok((created, text)),
             _ => Err(Failure::Unavailable.into()),

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use allowlog_proto::event::Plan;
 use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
@@ -63,6 +64,11 @@ struct DataArgument {
 /// The master key, from the environment alone: what stands on a command line is seen by everybody on the machine.
 fn master_key() -> Option<Zeroizing<String>> {
     std::env::var("ALLOWLOG_MASTER_KEY").ok().map(Zeroizing::new)
+}
+
+/// A plan, as it is spelt on the wire.
+fn plan(text: &str) -> Result<Plan, &'static str> {
+    Plan::parse(text).ok_or("must be `free`, `starter`, `pro` or `enterprise`")
 }
 
 /// What a command comes to: an error is printed behind the name of the program.

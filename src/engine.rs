@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use allowlog_projections::command::{Command, Credential};
-use allowlog_projections::decide::authenticate;
+use allowlog_projections::decide::{authenticate, may_act};
 use allowlog_projections::rejected::Rejected;
 use allowlog_projections::state::State;
 use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::latch::Latch;
@@ -59,14 +60,14 @@ impl Engine {
         answered.await.unwrap_or(Err(Failure::Unavailable))
     }
 
-    /// Reads the state after every command that was answered before.
+    /// Reads the state after every command that was answered before, at an instant no later decision lies before.
     ///
     /// # Errors
     /// Says who must act.
-    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&State) -> T + Send + 'static) -> Result<T, Failure> {
+    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&State, Timestamp) -> T + Send + 'static) -> Result<T, Failure> {
         let (answer, answered) = oneshot::channel();
-        self.enter(Input::Read(Box::new(move |state| {
-            let value = read(state);
+        self.enter(Input::Read(Box::new(move |state, now| {
+            let value = read(state, now);
             Box::new(move |stored| {
                 // A reader that has gone away does not need the answer.
                 let _ = answer.send(stored.map(|()| value));
@@ -80,7 +81,28 @@ impl Engine {
     /// # Errors
     /// [`Rejected::Unauthorized`], or why it cannot be told.
     pub async fn authenticate(&self, credential: Credential) -> Result<WorkspaceId, Failure> {
-        self.read(move |state| authenticate(state, &credential)).await?.map_err(Failure::Rejected)
+        self.read(move |state, now| authenticate(state, &credential, now)).await?.map_err(Failure::Rejected)
+    }
+
+    /// The same for somebody who wants to do what leaves an event.
+    ///
+    /// # Errors
+    /// [`Rejected::Unauthorized`], [`Rejected::Forbidden`], or why it cannot be told.
+    pub async fn may_act(&self, credential: Credential) -> Result<WorkspaceId, Failure> {
+        self.read(move |state, now| may_act(state, &credential, now)).await?.map_err(Failure::Rejected)
+    }
+
+    /// Reads the state for the holder of an API key, who sees its own workspace.
+    ///
+    /// # Errors
+    /// [`Rejected::Unauthorized`], or why it cannot be told.
+    pub async fn read_as<T: Send + 'static>(
+        &self,
+        credential: Credential,
+        read: impl FnOnce(&State, WorkspaceId, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let read = self.read(move |state, now| authenticate(state, &credential, now).map(|workspace_id| read(state, workspace_id, now)));
+        read.await?.map_err(Failure::Rejected)
     }
 
     /// Why commands are refused, if they are.

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod latch;
 pub mod log;
 pub mod receipts;
+pub mod repeat;
 pub mod replay;
 pub mod signing;
 pub mod writer;

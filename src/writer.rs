@@ -12,6 +12,7 @@ use allowlog_proto::chain::Chain;
 use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::limits::{COMMIT_BYTES_GOAL, COMMIT_COMMANDS_MAX};
+use allowlog_proto::record::Request;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,8 +35,9 @@ pub enum Input {
     Read(Read),
 }
 
-/// Reads the state in its place in the queue; what it returns is called once the batch is durable.
-pub type Read = Box<dyn FnOnce(&State) -> Answer + Send>;
+/// Reads the state, and the instant it is read at, in its place in the queue; what it returns is called once the batch
+/// is durable.
+pub type Read = Box<dyn FnOnce(&State, Timestamp) -> Answer + Send>;
 
 /// Answers a caller: with what was prepared, or with a failure of the batch.
 pub type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
@@ -124,15 +126,16 @@ impl Writer {
 
     /// Decides a command or reads the state; what it returns answers, once the batch is stored.
     fn take(&mut self, input: Input, frame: &mut FrameBuilder) -> Answer {
+        self.now = self.now.max(self.clock.now());
         let (command, answer) = match input {
-            Input::Read(read) => return read(&self.state),
+            Input::Read(read) => return read(&self.state, self.now),
             Input::Command { command, answer } => (command, answer),
         };
-        self.now = self.now.max(self.clock.now());
         let result = decide(&self.state, &command, self.now, &mut self.ids);
         let result = result.map_err(Failure::Rejected).map(|decided| {
             for event in decided.events {
-                let record = self.chain.record(decided.workspace_id, self.now, event);
+                let mut record = self.chain.record(decided.workspace_id, self.now, event);
+                record.request = request_of(&command).cloned();
                 let Ok(hash) = frame.push(&record) else {
                     unreachable!("limits.rs holds every event below the limit of a record");
                 };
@@ -198,12 +201,20 @@ fn resume_at(chain: &Chain) -> Timestamp {
     chain.time().saturating_add_ms(1)
 }
 
+/// What the caller named the request, if it did.
+const fn request_of(command: &Command) -> Option<&Request> {
+    match command {
+        Command::Operator(_) => None,
+        Command::Caller { request, .. } => request.as_ref(),
+    }
+}
+
 fn refuse(input: Input, failure: &Failure) {
     match input {
         Input::Command { answer, .. } => {
             let _ = answer.send(Err(failure.clone()));
         }
         // The state is not to be read; the reader is given one that holds nothing, and its answer is the failure.
-        Input::Read(read) => read(&State::new())(Err(failure.clone())),
+        Input::Read(read) => read(&State::new(), Timestamp::default())(Err(failure.clone())),
     }
 }

@@ -1,8 +1,11 @@
 //! Commands: what somebody wants, complete and in plain data, before it is decided.
 
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, WorkspaceId};
-use allowlog_proto::text::Name;
+use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
+use allowlog_proto::event::{Plan, Role, Style};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::record::Request;
+use allowlog_proto::text::{BundleId, Name};
+use allowlog_proto::time::Timestamp;
 
 /// Everything that can be asked of the core, with who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +13,14 @@ pub enum Command {
     /// From the operator, whose token the shell has checked.
     Operator(Operation),
     /// From the holder of an API key, which is checked here, at the instant of the decision.
-    Caller(Credential, Action),
+    Caller {
+        /// Who asks.
+        credential: Credential,
+        /// What the caller named the request, if it did: then its retry gets the first answer.
+        request: Option<Request>,
+        /// What is asked.
+        action: Action,
+    },
 }
 
 /// An API key as it was presented.
@@ -29,6 +39,12 @@ pub struct NewApiKey {
     pub api_key_id: ApiKeyId,
     /// What people call it.
     pub name: Name,
+    /// How its text is spelt.
+    pub style: Style,
+    /// What it may do.
+    pub role: Role,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
     /// Keyed hash of the secret part.
     pub secret_hash: [u8; 32],
 }
@@ -40,10 +56,21 @@ pub enum Operation {
     CreateWorkspace {
         /// What people call it.
         name: Name,
+        /// What it may use.
+        plan: Plan,
         /// Ed25519; the private half is sealed before this is asked.
         public_key: [u8; 32],
         /// The first API key.
         api_key: NewApiKey,
+    },
+    /// Another name or another plan.
+    ChangeWorkspace {
+        /// Of which workspace.
+        workspace_id: WorkspaceId,
+        /// What people call it from now on.
+        name: Option<Name>,
+        /// What it may use from now on.
+        plan: Option<Plan>,
     },
     /// One more API key.
     CreateApiKey {
@@ -81,4 +108,12 @@ pub enum Action {
     Confirm(Option<Nonce>, ConfirmBody),
     /// A third party answered.
     Resolve(Option<EscalationId>, Box<ResolveBody>),
+    /// Keep a set of scopes to grant from.
+    CreateBundle(Box<BundleBody>),
+    /// Grant from it no more.
+    DeleteBundle(Option<BundleId>),
+    /// Close a resource to every agent.
+    PlaceTombstone(Box<TombstoneBody>),
+    /// Open it again.
+    LiftTombstone(Option<TombstoneId>),
 }

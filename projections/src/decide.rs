@@ -1,6 +1,6 @@
 //! Decisions: a command and the state become events and an outcome. Nothing is written here.
 
-use allowlog_proto::event::Event;
+use allowlog_proto::event::{Event, Role};
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::time::Timestamp;
 use subtle::ConstantTimeEq as _;
@@ -8,26 +8,26 @@ use subtle::ConstantTimeEq as _;
 use crate::command::{Action, Command, Credential, Operation};
 use crate::ids::Ids;
 use crate::rejected::Rejected;
-use crate::state::State;
+use crate::state::{ApiKey, State};
 
 mod api_keys;
+mod bundles;
 mod check;
+mod conditions;
 mod confirm;
 mod create;
+mod outcome;
 mod resolve;
 mod revoke;
 mod signing_keys;
 mod static_constraints;
+mod tombstones;
 mod workspaces;
 
 pub use api_keys::{ApiKeyCreated, ApiKeyRevoked};
-pub use check::Checked;
-pub use confirm::Confirmed;
-pub use create::Created;
-pub use resolve::Resolved;
-pub use revoke::RevokedNow;
+pub use outcome::{Checked, Created, Outcome, Resolved, RevokedNow};
 pub use signing_keys::SigningKeyRotated;
-pub use workspaces::WorkspaceCreated;
+pub use workspaces::{WorkspaceChanged, WorkspaceCreated};
 
 /// What is to be stored, all of it or nothing, and what is to be answered once it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,27 +40,12 @@ pub struct Decided {
     pub outcome: Outcome,
 }
 
-/// What is answered, one variant a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// To [`Operation::CreateWorkspace`].
-    WorkspaceCreated(WorkspaceCreated),
-    /// To [`Operation::CreateApiKey`].
-    ApiKeyCreated(ApiKeyCreated),
-    /// To [`Operation::RevokeApiKey`].
-    ApiKeyRevoked(ApiKeyRevoked),
-    /// To [`Operation::RotateSigningKey`].
-    SigningKeyRotated(SigningKeyRotated),
-    /// To [`Action::Create`].
-    Created(Box<Created>),
-    /// To [`Action::Revoke`].
-    Revoked(RevokedNow),
-    /// To [`Action::Check`].
-    Checked(Box<Checked>),
-    /// To [`Action::Confirm`].
-    Confirmed(Confirmed),
-    /// To [`Action::Resolve`].
-    Resolved(Resolved),
+impl Decided {
+    /// Events of a caller's command, decided at `now`, whose answer is theirs: so a retry can be answered from the log.
+    fn answered_by(workspace_id: WorkspaceId, events: Vec<Event>, now: Timestamp) -> Self {
+        let Some(outcome) = Outcome::of(&events, now) else { unreachable!("the events of a caller's command have an answer") };
+        Self { workspace_id, events, outcome }
+    }
 }
 
 /// Decides a command at the instant `now`, which must not lie before that of any record in the state.
@@ -69,31 +54,73 @@ pub enum Outcome {
 /// Then nothing was decided and nothing is to be stored. A denial is not an error.
 pub fn decide(state: &State, command: &Command, now: Timestamp, ids: &mut Ids) -> Result<Decided, Rejected> {
     match command {
-        Command::Operator(operation) => match operation {
-            Operation::CreateWorkspace { name, public_key, api_key } => workspaces::create(state, name, public_key, api_key, now, ids),
-            Operation::CreateApiKey { workspace_id, api_key } => api_keys::create(state, *workspace_id, api_key, now),
-            Operation::RevokeApiKey { workspace_id, api_key_id } => api_keys::revoke(state, *workspace_id, *api_key_id, now),
-            Operation::RotateSigningKey { workspace_id, public_key } => signing_keys::rotate(state, *workspace_id, public_key, now),
-        },
-        Command::Caller(credential, action) => {
-            let workspace_id = authenticate(state, credential)?;
-            match action {
-                Action::Create(body) => create::create(state, workspace_id, body, now, ids),
-                Action::Revoke(id, body) => revoke::revoke(state, workspace_id, *id, body, now, ids),
-                Action::Check(body) => Ok(check::check(state, workspace_id, body, now, ids)),
-                Action::Confirm(nonce, body) => confirm::confirm(state, workspace_id, *nonce, *body, now, ids),
-                Action::Resolve(id, body) => resolve::resolve(state, workspace_id, *id, body, now, ids),
+        Command::Operator(operation) => operate(state, operation, now, ids),
+        Command::Caller { credential, request, action } => {
+            let workspace_id = may_act(state, credential, now)?;
+            if let Some(request) = request
+                && let Some(answered) = state.answered(workspace_id, request, now)
+            {
+                return if answered.is_same(request) {
+                    Ok(Decided { workspace_id, events: Vec::new(), outcome: Outcome::Repeated(answered) })
+                } else {
+                    Err(Rejected::IdempotencyKeyReused)
+                };
             }
+            act(state, workspace_id, action, now, ids)
         }
     }
 }
 
-/// The workspace this API key opens.
+fn operate(state: &State, operation: &Operation, now: Timestamp, ids: &mut Ids) -> Result<Decided, Rejected> {
+    match operation {
+        Operation::CreateWorkspace { name, plan, public_key, api_key } => {
+            workspaces::create(state, name, *plan, public_key, api_key, now, ids)
+        }
+        Operation::ChangeWorkspace { workspace_id, name, plan } => workspaces::change(state, *workspace_id, name.as_ref(), *plan),
+        Operation::CreateApiKey { workspace_id, api_key } => api_keys::create(state, *workspace_id, api_key, now),
+        Operation::RevokeApiKey { workspace_id, api_key_id } => api_keys::revoke(state, *workspace_id, *api_key_id, now),
+        Operation::RotateSigningKey { workspace_id, public_key } => signing_keys::rotate(state, *workspace_id, public_key, now),
+    }
+}
+
+fn act(state: &State, workspace_id: WorkspaceId, action: &Action, now: Timestamp, ids: &mut Ids) -> Result<Decided, Rejected> {
+    match action {
+        Action::Create(body) => create::create(state, workspace_id, body, now, ids),
+        Action::Revoke(id, body) => revoke::revoke(state, workspace_id, *id, body, now, ids),
+        Action::Check(body) => Ok(check::check(state, workspace_id, body, now, ids)),
+        Action::Confirm(nonce, body) => confirm::confirm(state, workspace_id, *nonce, *body, now, ids),
+        Action::Resolve(id, body) => resolve::resolve(state, workspace_id, *id, body, now, ids),
+        Action::CreateBundle(body) => bundles::create(state, workspace_id, body, now),
+        Action::DeleteBundle(id) => bundles::delete(state, workspace_id, id.as_ref(), now),
+        Action::PlaceTombstone(body) => tombstones::place(state, workspace_id, body, now, ids),
+        Action::LiftTombstone(id) => tombstones::lift(state, workspace_id, *id, now),
+    }
+}
+
+/// The workspace this API key opens at `now`, whatever it may do there.
 ///
 /// # Errors
-/// [`Rejected::Unauthorized`] for an unknown, a revoked and a wrong key alike. Secrets are compared in constant time.
-pub fn authenticate(state: &State, credential: &Credential) -> Result<WorkspaceId, Rejected> {
+/// [`Rejected::Unauthorized`] for an unknown, a revoked, an expired and a wrong key alike. Secrets are compared in
+/// constant time.
+pub fn authenticate(state: &State, credential: &Credential, now: Timestamp) -> Result<WorkspaceId, Rejected> {
+    live_key(state, credential, now).map(|key| key.workspace_id)
+}
+
+/// The workspace this API key opens at `now`, if its holder may do what leaves an event.
+///
+/// # Errors
+/// [`Rejected::Unauthorized`], or [`Rejected::Forbidden`] for a key that may only read.
+pub fn may_act(state: &State, credential: &Credential, now: Timestamp) -> Result<WorkspaceId, Rejected> {
+    let key = live_key(state, credential, now)?;
+    match key.role {
+        Role::Runtime => Ok(key.workspace_id),
+        Role::Read => Err(Rejected::Forbidden),
+    }
+}
+
+fn live_key<'s>(state: &'s State, credential: &Credential, now: Timestamp) -> Result<&'s ApiKey, Rejected> {
     let key = state.api_key(credential.api_key_id).ok_or(Rejected::Unauthorized)?;
     let genuine = bool::from(key.secret_hash.ct_eq(&credential.secret_hash));
-    if genuine && key.revoked_at.is_none() { Ok(key.workspace_id) } else { Err(Rejected::Unauthorized) }
+    let live = key.revoked_at.is_none() && key.expires_at.is_none_or(|end| now < end);
+    if genuine && live { Ok(key) } else { Err(Rejected::Unauthorized) }
 }

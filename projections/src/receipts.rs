@@ -2,19 +2,20 @@
 //!
 //! Source: section "Receipts" of the Allowly API in its scopes form, tables of events and of contexts.
 
+use allowlog_proto::api::allowly::{budget, policy_eval, signed_scope, targets_object};
 use allowlog_proto::event::{
-    AuthorizationEvent, CheckEvent, Constraints, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked,
-    Subject, Verdict,
+    AuthorizationEvent, CheckEvent, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked, Subject, Verdict,
 };
 use allowlog_proto::json::{Object, Value};
 use allowlog_proto::receipt::{About, Receipt};
 use allowlog_proto::record::Record;
-use allowlog_proto::text::{ConstraintItem, ScopeName};
 
 /// The receipt of a record, if it leads to one.
 pub fn receipt(record: &Record) -> Option<Receipt<'_>> {
     match &record.event {
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Confirmation(_) => None,
+        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Confirmation(_) | Event::Bundle(_) | Event::Tombstone(_) => {
+            None
+        }
         Event::Authorization(AuthorizationEvent::Granted(granted)) => Some(of_grant(record, granted)),
         Event::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(of_revoke(record, revoked)),
         Event::Check(CheckEvent::Decided(decided)) => Some(of_check(record, decided)),
@@ -23,23 +24,26 @@ pub fn receipt(record: &Record) -> Option<Receipt<'_>> {
 }
 
 fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
+    let terms = &granted.terms;
     let mut context = granted.metadata.to_object();
-    context.insert("scopes", Value::Array(granted.scopes.iter().map(|s| scope(&s.name, s.constraints.as_deref())).collect()));
+    context.insert("scopes", Value::Array(terms.scopes.iter().map(signed_scope).collect()));
     for (name, scopes) in
-        [("requires_confirm_for", &granted.requires_confirm_for), ("requires_escalation_for", &granted.requires_escalation_for)]
+        [("requires_confirm_for", &terms.requires_confirm_for), ("requires_escalation_for", &terms.requires_escalation_for)]
     {
         if !scopes.is_empty() {
             context.insert(name, Value::Array(scopes.iter().map(|s| s.as_str().into()).collect()));
         }
     }
-    if !granted.escalation_targets.is_empty() {
-        let mut targets = Object::new();
-        for (scope, target) in &granted.escalation_targets {
-            targets.insert(scope.as_str(), target.as_str().into());
-        }
-        context.insert("escalation_targets", Value::Object(targets));
+    if !terms.escalation_targets.is_empty() {
+        context.insert("escalation_targets", Value::Object(targets_object(&terms.escalation_targets)));
     }
     context.insert("expires_at", granted.expires_at.to_string().as_str().into());
+    if let Some(limit) = granted.budget_limit {
+        context.insert("budget_limit_micros", Value::Int(limit.get()));
+    }
+    if let Some(id) = &granted.bundle_id {
+        context.insert("bundle_id", id.as_str().into());
+    }
     if let Some(id) = granted.replaces {
         context.insert("replaces", id.to_string().as_str().into());
     }
@@ -52,38 +56,12 @@ fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
         reason: "user_approved_via_customer_ui",
         authorization_id: Some(granted.authorization_id),
         user_id: granted.user_id.as_str(),
-        agent_id: granted.agent_id.as_str(),
+        agent_id: terms.agent_id.as_str(),
         resource: None,
         context,
         policy_version: granted.policy_version.as_str(),
+        policy_eval: None,
     }
-}
-
-/// A plain string without constraints, `{name, constraints}` with them, as they were given.
-fn scope(name: &ScopeName, constraints: Option<&Constraints>) -> Value {
-    let Some(given) = constraints else { return name.as_str().into() };
-    let mut constraints = Object::new();
-    // At most 2^53 - 1 by its parser, so the conversion cannot fail.
-    if let Some(max) = given.max_per_day.and_then(|max| i64::try_from(max).ok()) {
-        constraints.insert("max_per_day", Value::Int(max));
-    }
-    if let Some(pattern) = &given.resource_pattern {
-        constraints.insert("resource_pattern", pattern.as_str().into());
-    }
-    let list = |items: &Vec<ConstraintItem>| Value::Array(items.iter().map(|i| i.as_str().into()).collect());
-    for (name, items) in [
-        ("allowed_initiators", &given.allowed_initiators),
-        ("allowed_domains", &given.allowed_domains),
-        ("allowed_fields", &given.allowed_fields),
-    ] {
-        if let Some(items) = items {
-            constraints.insert(name, list(items));
-        }
-    }
-    let mut scope = Object::new();
-    scope.insert("name", name.as_str().into());
-    scope.insert("constraints", Value::Object(constraints));
-    Value::Object(scope)
 }
 
 fn of_revoke<'r>(record: &Record, revoked: &'r Revoked) -> Receipt<'r> {
@@ -111,6 +89,7 @@ fn of_revoke<'r>(record: &Record, revoked: &'r Revoked) -> Receipt<'r> {
         resource: None,
         context,
         policy_version: revoked.policy_version.as_str(),
+        policy_eval: None,
     }
 }
 
@@ -118,6 +97,9 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
     let mut context = decided.context.to_object();
     if let Some(session_id) = &decided.session_id {
         context.insert("session_id", session_id.as_str().into());
+    }
+    if let Some(budget) = budget(decided) {
+        context.insert("budget", Value::Object(budget));
     }
     if let Verdict::Escalate { escalation_id, escalation_to, .. } = &decided.verdict {
         let mut escalation = Object::new();
@@ -130,7 +112,7 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
     }
     let (authorization_id, user_id, agent_id) = match &decided.subject {
         Subject::Unknown { .. } => (None, "unknown", "unknown"),
-        Subject::Known { authorization_id, user_id, agent_id } => (Some(*authorization_id), user_id.as_str(), agent_id.as_str()),
+        Subject::Known { authorization_id, user_id, agent_id, .. } => (Some(*authorization_id), user_id.as_str(), agent_id.as_str()),
     };
     Receipt {
         receipt_id: decided.receipt_id,
@@ -145,6 +127,7 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
         resource: decided.resource.as_ref().map(|r| r.as_str()),
         context,
         policy_version: decided.policy_version.as_str(),
+        policy_eval: policy_eval(decided),
     }
 }
 
@@ -175,5 +158,6 @@ fn of_resolution<'r>(record: &Record, resolved: &'r EscalationResolved) -> Recei
         resource: resolved.resource.as_ref().map(|r| r.as_str()),
         context,
         policy_version: resolved.policy_version.as_str(),
+        policy_eval: None,
     }
 }

@@ -8,6 +8,18 @@ pub enum Rejected {
     /// The API key is unknown or revoked; which of these is nobody's business.
     #[error("invalid or revoked API key")]
     Unauthorized,
+    /// The API key may only read.
+    #[error("this API key may only read")]
+    Forbidden,
+    /// The workspace's plan has no budgets.
+    #[error("budgets need the plan `pro` or `enterprise`")]
+    BudgetPlanRequired,
+    /// The workspace's plan has no escalations.
+    #[error("escalations need the plan `pro` or `enterprise`")]
+    PaymentRequired,
+    /// The idempotency key was given to another request less than 24 h ago.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyKeyReused,
     /// No such thing in this workspace.
     #[error("no such {0}")]
     NotFound(&'static str),

@@ -2,27 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Bound;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::event::Event;
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, WorkspaceId};
 use allowlog_proto::record::Record;
-use allowlog_proto::text::Resource;
+use allowlog_proto::text::{IdempotencyKey, Resource};
 use allowlog_proto::time::Timestamp;
 
 mod api_key;
 mod authorization;
+mod bundle;
 mod check;
 mod confirmation;
 mod escalation;
+mod request;
 mod signing_key;
+mod tombstone;
 mod workspace;
 
 pub use api_key::ApiKey;
 pub use authorization::{Authorization, Live, Scope, Window};
+pub use bundle::LiveBundle;
 pub use confirmation::Question;
 pub use escalation::{Escalation, Status};
+pub use request::Answered;
 pub use signing_key::SigningKey;
+pub use tombstone::Tombstone;
 pub use workspace::Workspace;
 
 /// The fold of the log.
@@ -30,17 +37,21 @@ pub use workspace::Workspace;
 pub struct State {
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
-    authorizations: BTreeMap<AuthorizationId, Authorization>,
+    authorizations: BTreeMap<(WorkspaceId, AuthorizationId), Authorization>,
     questions: BTreeMap<Nonce, Question>,
-    escalations: BTreeMap<EscalationId, Escalation>,
+    escalations: BTreeMap<(WorkspaceId, EscalationId), Escalation>,
+    requests: BTreeMap<(WorkspaceId, IdempotencyKey), Answered>,
     lapses: BTreeSet<(Timestamp, Lapse)>,
+    /// Records folded so far: the log sequence of the next one.
+    next_sequence: u64,
 }
 
 /// What can be forgotten from an instant on. Forgetting saves memory; no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Lapse {
     Question(Nonce),
-    Confirmation(AuthorizationId, usize, Option<Resource>),
+    Confirmation(WorkspaceId, AuthorizationId, usize, Option<Resource>),
+    Request(WorkspaceId, IdempotencyKey),
 }
 
 impl State {
@@ -52,15 +63,19 @@ impl State {
     /// Folds one record in. Total: it decides nothing, and asserts what the decider promised.
     pub fn apply(&mut self, record: &Record) {
         self.forget(record.time);
+        self.remember_request(record);
         match &record.event {
             Event::Workspace(event) => self.apply_workspace(record, event),
             Event::ApiKey(event) => self.apply_api_key(record, event),
             Event::SigningKey(event) => self.apply_signing_key(record, event),
             Event::Authorization(event) => self.apply_authorization(record, event),
             Event::Check(event) => self.apply_check(record, event),
-            Event::Confirmation(event) => self.apply_confirmation(event),
+            Event::Confirmation(event) => self.apply_confirmation(record, event),
             Event::Escalation(event) => self.apply_escalation(record, event),
+            Event::Bundle(event) => self.apply_bundle(record, event),
+            Event::Tombstone(event) => self.apply_tombstone(record, event),
         }
+        self.next_sequence = self.next_sequence.saturating_add(1);
     }
 
     /// Drops what lapsed before `now`, the time of the record being applied, so that every replay drops the same.
@@ -70,10 +85,13 @@ impl State {
                 Some((_, Lapse::Question(nonce))) => {
                     self.questions.remove(&nonce);
                 }
-                Some((_, Lapse::Confirmation(id, scope, resource))) => {
-                    if let Some(authorization) = self.authorizations.get_mut(&id) {
+                Some((_, Lapse::Confirmation(workspace_id, id, scope, resource))) => {
+                    if let Some(authorization) = self.authorizations.get_mut(&(workspace_id, id)) {
                         authorization.forget_confirmation(scope, &resource, now);
                     }
+                }
+                Some((_, Lapse::Request(workspace_id, key))) => {
+                    self.requests.remove(&(workspace_id, key));
                 }
                 None => {}
             }
@@ -102,7 +120,19 @@ impl State {
 
     /// The authorization, if it is this workspace's: that of another behaves as if it did not exist.
     pub fn authorization(&self, workspace_id: WorkspaceId, id: AuthorizationId) -> Option<&Authorization> {
-        self.authorizations.get(&id).filter(|a| a.workspace_id == workspace_id)
+        self.authorizations.get(&(workspace_id, id))
+    }
+
+    /// The authorizations of a workspace, oldest first, those before `end` if it is given.
+    pub fn authorizations(
+        &self,
+        workspace_id: WorkspaceId,
+        end: Option<AuthorizationId>,
+    ) -> impl DoubleEndedIterator<Item = (AuthorizationId, &Authorization)> {
+        let first = (workspace_id, AuthorizationId::from_bytes([0; 16]));
+        let end =
+            end.map_or(Bound::Included((workspace_id, AuthorizationId::from_bytes([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
+        self.authorizations.range((Bound::Included(first), end)).map(|((_, id), authorization)| (*id, authorization))
     }
 
     /// How many authorizations there are, revoked ones included.
@@ -116,15 +146,21 @@ impl State {
         Some((question, self.authorization(workspace_id, question.authorization_id)?))
     }
 
-    /// The escalation, of whatever workspace.
-    pub(crate) fn escalation(&self, id: EscalationId) -> Option<&Escalation> {
-        self.escalations.get(&id)
+    /// The escalation, if it is this workspace's.
+    pub fn escalation(&self, workspace_id: WorkspaceId, id: EscalationId) -> Option<&Escalation> {
+        self.escalations.get(&(workspace_id, id))
     }
 
-    /// The escalation with the authorization it is about, if it is this workspace's.
-    pub fn escalation_of(&self, workspace_id: WorkspaceId, id: EscalationId) -> Option<(&Escalation, &Authorization)> {
-        let escalation = self.escalations.get(&id)?;
-        Some((escalation, self.authorization(workspace_id, escalation.authorization_id)?))
+    /// The escalations of a workspace, oldest first, those before `end` if it is given.
+    pub fn escalations(
+        &self,
+        workspace_id: WorkspaceId,
+        end: Option<EscalationId>,
+    ) -> impl DoubleEndedIterator<Item = (EscalationId, &Escalation)> {
+        let first = (workspace_id, EscalationId::from_bytes([0; 16]));
+        let end =
+            end.map_or(Bound::Included((workspace_id, EscalationId::from_bytes([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
+        self.escalations.range((Bound::Included(first), end)).map(|((_, id), escalation)| (*id, escalation))
     }
 
     /// A hash over all of it: two states with the same hash are the same. To be compared within one build only, since it

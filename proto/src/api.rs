@@ -4,3 +4,4 @@ pub mod admin;
 pub mod allowly;
 pub mod envelope;
 pub mod fields;
+pub mod page;

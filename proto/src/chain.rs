@@ -117,10 +117,10 @@ impl Chain {
         self.time
     }
 
-    /// The next record of a workspace's chain. `time` must not lie before [`Chain::time`].
+    /// The next record of a workspace's chain, of a request without a name. `time` must not lie before [`Chain::time`].
     pub fn record(&self, workspace_id: WorkspaceId, time: Timestamp, event: Event) -> Record {
         let link = self.workspaces.get(&workspace_id).copied().unwrap_or_default();
-        Record { workspace_id, index: link.next_index, time, previous: link.previous, event }
+        Record { workspace_id, index: link.next_index, time, previous: link.previous, event, request: None }
     }
 
     /// Moves the head past a record made by [`Chain::record`], whose bytes hash to `hash`.

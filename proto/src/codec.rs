@@ -1,9 +1,10 @@
-//! The one file that knows bincode: events to bytes and back, trailing bytes refused.
+//! The one file that knows bincode: events, each with its request, to bytes and back, trailing bytes refused.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
 use crate::event::Event;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::record::Request;
 
 /// What bincode may count while it decodes. It counts a number by the size of its type, not by the bytes it took, so a
 /// string of length zero, one byte as stored, counts as eight. A tighter limit would refuse records that were written.
@@ -13,15 +14,15 @@ type Config = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 
 const CONFIG: Config = bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
 
-/// Appends the event's bytes.
-pub(crate) fn encode(event: &Event, to: &mut Vec<u8>) -> Result<(), EncodeError> {
-    bincode::serde::encode_into_std_write(event, to, CONFIG).map(|_| ()).map_err(|_| EncodeError)
+/// Appends the bytes of an event and of the request it came from.
+pub(crate) fn encode(event: &Event, request: Option<&Request>, to: &mut Vec<u8>) -> Result<(), EncodeError> {
+    bincode::serde::encode_into_std_write((event, request), to, CONFIG).map(|_| ()).map_err(|_| EncodeError)
 }
 
-/// Reads an event that fills `bytes` exactly.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+/// Reads an event with its request that fills `bytes` exactly.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Event, Option<Request>), DecodeError> {
     match bincode::serde::decode_from_slice(bytes, CONFIG) {
-        Ok((event, read)) if read == bytes.len() => Ok(event),
+        Ok((decoded, read)) if read == bytes.len() => Ok(decoded),
         Ok(_) => Err(DecodeError::TrailingBytes),
         Err(error) => Err(DecodeError::Malformed(error.to_string())),
     }

@@ -8,19 +8,25 @@ use crate::id::ReceiptId;
 
 mod api_key;
 mod authorization;
+mod bundle;
 mod check;
+mod condition;
 mod confirmation;
 mod escalation;
 mod signing_key;
+mod tombstone;
 mod workspace;
 
-pub use api_key::ApiKeyEvent;
-pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked};
-pub use check::{CheckEvent, Decided, Subject, Verdict};
+pub use api_key::{ApiKeyEvent, Role, Style};
+pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked, Terms};
+pub use bundle::{Bundle, BundleEvent};
+pub use check::{Budget, CheckEvent, Decided, Evaluation, Subject, Verdict};
+pub use condition::{Condition, Scalar, Test};
 pub use confirmation::{Answer, ConfirmationEvent, ConfirmationResolved};
 pub use escalation::{EscalationEvent, EscalationResolved, Resolution};
 pub use signing_key::SigningKeyEvent;
-pub use workspace::WorkspaceEvent;
+pub use tombstone::TombstoneEvent;
+pub use workspace::{Plan, WorkspaceEvent};
 
 /// Something that happened in one workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +46,19 @@ pub enum Event {
     Confirmation(ConfirmationEvent),
     /// A third party answered an escalate.
     Escalation(EscalationEvent),
+    /// A set of scopes to grant from was made or deleted.
+    Bundle(BundleEvent),
+    /// A resource was closed to every agent, or opened again.
+    Tombstone(TombstoneEvent),
 }
 
 impl Event {
     /// The receipt this event leads to, if it leads to one.
     pub fn receipt_id(&self) -> Option<ReceiptId> {
         match self {
-            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Confirmation(_) => None,
+            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Confirmation(_) | Self::Bundle(_) | Self::Tombstone(_) => {
+                None
+            }
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.receipt_id),
             Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.receipt_id),
             Self::Check(CheckEvent::Decided(decided)) => Some(decided.receipt_id),

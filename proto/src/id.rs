@@ -97,8 +97,27 @@ id!(
     EscalationId, "esc_"
 );
 
+id!(
+    /// A mark on a resource that denies every check of it.
+    TombstoneId, "tmb_"
+);
+
 impl ReceiptId {
     /// Milliseconds since the epoch at which the receipt's record was written.
+    pub const fn time_ms(self) -> u64 {
+        Ulid(self.0).timestamp_ms()
+    }
+}
+
+impl AuthorizationId {
+    /// Milliseconds since the epoch at which the authorization was recorded.
+    pub const fn time_ms(self) -> u64 {
+        Ulid(self.0).timestamp_ms()
+    }
+}
+
+impl EscalationId {
+    /// Milliseconds since the epoch at which the question was opened.
     pub const fn time_ms(self) -> u64 {
         Ulid(self.0).timestamp_ms()
     }

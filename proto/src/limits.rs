@@ -30,6 +30,14 @@ pub const NOTE_BYTES_MAX: usize = 512;
 pub const PATTERN_BYTES_MAX: usize = 256;
 /// Name of a workspace or of an API key.
 pub const NAME_BYTES_MAX: usize = 128;
+/// A bundle's id, which is the caller's own.
+pub const BUNDLE_ID_BYTES_MAX: usize = 128;
+/// `Idempotency-Key`, in visible ASCII characters.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// `field` of a condition.
+pub const CONDITION_FIELD_BYTES_MAX: usize = 128;
+/// A string in the value of a condition.
+pub const CONDITION_TEXT_BYTES_MAX: usize = 256;
 /// An id as a caller writes it: opaque, only its size is bounded.
 pub const OPAQUE_ID_BYTES_MAX: usize = 256;
 
@@ -42,6 +50,10 @@ pub const SCOPES_GRANTED_MAX: usize = 100;
 pub const SCOPES_CHECKED_MAX: usize = 25;
 /// Strings in one list constraint.
 pub const CONSTRAINT_LIST_MAX: usize = 128;
+/// Conditions of one scope, over all three lists.
+pub const CONDITIONS_MAX: usize = 10;
+/// Items of the array behind `in`.
+pub const CONDITION_ITEMS_MAX: usize = 128;
 /// One string of a list constraint.
 pub const CONSTRAINT_ITEM_BYTES_MAX: usize = 256;
 /// `context` of a check, as compact JSON.
@@ -60,6 +72,16 @@ pub const CONFIRMATION_TTL_S_MAX: i64 = 300;
 pub const CONFIRMATION_TTL_S_DEFAULT: i64 = 60;
 /// An escalation is open for 24 h, and its resolution counts for 24 h.
 pub const ESCALATION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// An idempotency key is remembered for 24 h.
+pub const IDEMPOTENCY_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Longest life of an authorization that its bundle may set, in days.
+pub const DEFAULT_EXPIRY_DAYS_MAX: i64 = 3650;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// Items of one page of a list.
+pub const PAGE_ITEMS_MAX: i64 = 100;
+/// Items of one page when the caller names no number.
+pub const PAGE_ITEMS_DEFAULT: i64 = 50;
 /// How far ahead of the verifier's clock a receipt may be issued.
 pub const ISSUED_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 
@@ -85,6 +107,9 @@ const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3
     + SCOPE_NAME_BYTES_MAX
     + APPROVER_BYTES_MAX
     + OPAQUE_ID_BYTES_MAX
+    + IDEMPOTENCY_KEY_BYTES_MAX
+    + CONDITION_FIELD_BYTES_MAX
+    + CONDITION_ITEMS_MAX * (CONDITION_TEXT_BYTES_MAX + 4)
     + 512;
 const _: () = assert!(COMMIT_BYTES_GOAL + RECORD_BYTES_MAX + SCOPES_CHECKED_MAX * CHECK_RECORD_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);

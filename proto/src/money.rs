@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::limits::SAFE_INTEGER_MAX;
 
 /// An amount in micro-USD (one millionth of a dollar), 0 to 2^53 - 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Micros(i64); // INVARIANT: 0..=SAFE_INTEGER_MAX
 
 impl Micros {

@@ -93,19 +93,19 @@ reasons! {
 /// Version of the decision logic, named in every receipt. A change of the ladder is a new variant at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PolicyVersion {
-    /// The first ladder: inline grants, static constraints, daily windows, escalation, confirmation.
-    #[serde(rename = "2026-11-23.1")]
-    V20261123,
+    /// All reasons of the published ladder.
+    #[serde(rename = "2026-11-25.1")]
+    V20261125,
 }
 
 impl PolicyVersion {
     /// The version this build decides by.
-    pub const CURRENT: Self = Self::V20261123;
+    pub const CURRENT: Self = Self::V20261125;
 
     /// The spelling on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::V20261123 => "2026-11-23.1",
+            Self::V20261125 => "2026-11-25.1",
         }
     }
 }

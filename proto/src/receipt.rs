@@ -39,6 +39,8 @@ pub struct Receipt<'a> {
     pub context: Object,
     /// Version of the decision logic.
     pub policy_version: &'a str,
+    /// On checks of a scope with conditions.
+    pub policy_eval: Option<Object>,
 }
 
 /// A receipt is of one scope of a check, or of an event of an authorization's life.
@@ -71,6 +73,10 @@ impl Receipt<'_> {
             members.text("event", event);
         }
         members.text("issued_at", &self.issued_at.to_string());
+        if let Some(eval) = &self.policy_eval {
+            members.name("policy_eval");
+            crate::json::write_object(eval, "policy_eval", members.0)?;
+        }
         members.text("policy_version", self.policy_version);
         members.text("reason", self.reason);
         members.text("receipt_id", &self.receipt_id.to_string());

@@ -1,7 +1,9 @@
 //! A record: an event with its place in the chain of its workspace.
 //!
 //! Bytes: format version (1) · workspace id (16) · index (8) · time in ms (8) · hash of the previous record of the
-//! same workspace (32) · the event through bincode. Integers are big-endian. `FORMAT.md` has the whole of it.
+//! same workspace (32) · the event and the request it came from through bincode. Integers are big-endian. `FORMAT.md` has the whole of it.
+
+use serde::{Deserialize, Serialize};
 
 use crate::chain::Hash;
 use crate::codec;
@@ -9,12 +11,14 @@ pub use crate::codec::{DecodeError, EncodeError};
 use crate::event::Event;
 use crate::id::WorkspaceId;
 use crate::limits::RECORD_BYTES_MAX;
+use crate::text::IdempotencyKey;
 use crate::time::Timestamp;
 
 /// The first byte of every record.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
-const DOMAIN: &[u8] = b"allowlog.record.v1\n";
+const REQUEST_DOMAIN: &[u8] = b"allowlog.request.v1\n";
+const DOMAIN: &[u8] = b"allowlog.record.v2\n";
 
 /// An event with its place in the chain of its workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,32 @@ pub struct Record {
     pub previous: Hash,
     /// What happened.
     pub event: Event,
+    /// Which request it happened for, if the caller named it. All events of one command carry the same.
+    pub request: Option<Request>,
+}
+
+/// A request that can be told apart from its retry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What the caller named it.
+    pub idempotency_key: IdempotencyKey,
+    /// The first 16 bytes of a hash of what was asked, so that the same name for something else is noticed.
+    pub fingerprint: [u8; 16],
+}
+
+impl Request {
+    /// The request of this name for `method` on `path` (without its query) with `body`, canonical JSON where it can be.
+    pub fn new(idempotency_key: IdempotencyKey, method: &str, path: &str, body: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(REQUEST_DOMAIN);
+        hasher.update(format!("{method} {path}\n").as_bytes());
+        hasher.update(body);
+        let mut fingerprint = [0; 16];
+        for (to, from) in fingerprint.iter_mut().zip(hasher.finalize().as_bytes()) {
+            *to = *from;
+        }
+        Self { idempotency_key, fingerprint }
+    }
 }
 
 /// Bytes that are no record.
@@ -63,7 +93,7 @@ impl Record {
         to.extend_from_slice(&self.index.to_be_bytes());
         to.extend_from_slice(&self.time.as_ms().to_be_bytes());
         to.extend_from_slice(&self.previous.0);
-        codec::encode(&self.event, to)?;
+        codec::encode(&self.event, self.request.as_ref(), to)?;
         let bytes = to.get(start..).unwrap_or_default();
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(EncodeError);
@@ -87,12 +117,14 @@ impl Record {
         let (index, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
         let (time, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
         let (previous, event) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
+        let (event, request) = codec::decode(event)?;
         Ok(Self {
             workspace_id: WorkspaceId::from_bytes(*workspace_id),
             index: u64::from_be_bytes(*index),
             time: Timestamp::from_ms(u64::from_be_bytes(*time)).ok_or(RecordError::Time)?,
             previous: Hash(*previous),
-            event: codec::decode(event)?,
+            event,
+            request,
         })
     }
 }

@@ -118,3 +118,19 @@ bounded_text!(
     /// An id as a caller wrote it: its alphabet is never judged, 1 to 256 bytes.
     OpaqueId, 1, limits::OPAQUE_ID_BYTES_MAX
 );
+bounded_text!(
+    /// A bundle's id, which is the caller's own: 1 to 128 bytes.
+    BundleId, 1, limits::BUNDLE_ID_BYTES_MAX
+);
+bounded_text!(
+    /// What a caller names one call, so that its retry is told apart from another: 1 to 255 bytes.
+    IdempotencyKey, 1, limits::IDEMPOTENCY_KEY_BYTES_MAX
+);
+bounded_text!(
+    /// The member of the caller's context that a condition looks at; dots are no path: 1 to 128 bytes.
+    ConditionField, 1, limits::CONDITION_FIELD_BYTES_MAX
+);
+bounded_text!(
+    /// A string that a condition compares with: up to 256 bytes.
+    ConditionText, 0, limits::CONDITION_TEXT_BYTES_MAX
+);

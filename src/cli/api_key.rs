@@ -18,6 +18,15 @@ pub enum ApiKey {
         /// What people call it
         #[arg(long)]
         name: String,
+        /// How its text is spelt: `allowly`, `permitly` or `affixio`; a key of any style opens every face
+        #[arg(long, default_value = "allowly")]
+        style: String,
+        /// What it may do: `runtime` everything, `read` nothing that leaves an event
+        #[arg(long, default_value = "runtime")]
+        role: String,
+        /// From when on it opens nothing, as in 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
         #[command(flatten)]
         client: Client,
     },
@@ -45,8 +54,9 @@ pub enum ApiKey {
 impl ApiKey {
     pub fn run(self) -> Outcome {
         match self {
-            Self::Create { workspace, name, client } => {
-                client.call(Method::POST, &format!("workspaces/{workspace}/api-keys"), Some(&json!({ "name": name })))
+            Self::Create { workspace, name, style, role, expires_at, client } => {
+                let body = json!({ "name": name, "style": style, "role": role, "expires_at": expires_at });
+                client.call(Method::POST, &format!("workspaces/{workspace}/api-keys"), Some(&body))
             }
             Self::List { workspace, client } => client.call(Method::GET, &format!("workspaces/{workspace}/api-keys"), None),
             Self::Revoke { workspace, api_key_id, client } => {

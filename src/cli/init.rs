@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use allowlog_proto::event::Plan;
 use allowlog_proto::text::Name;
 use clap::Args;
 use serde_json::json;
 
-use super::{DataArgument, Outcome, master_key, runtime, say};
+use super::{DataArgument, Outcome, master_key, plan, runtime, say};
 use crate::app::App;
 use crate::opening::open;
 
@@ -18,6 +19,9 @@ pub struct Init {
     /// Name of the first workspace
     #[arg(long, default_value = "default")]
     name: String,
+    /// What the first workspace may use: `free`, `starter`, `pro` or `enterprise`
+    #[arg(long, default_value = "enterprise", value_parser = plan)]
+    plan: Plan,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -32,7 +36,7 @@ impl Init {
         }
         let (store, admin_token) = (Arc::clone(&parts.store), parts.admin_token.clone());
         let (app, threads) = App::start(parts)?;
-        let created = runtime()?.block_on(app.create_workspace(name));
+        let created = runtime()?.block_on(app.create_workspace(name, self.plan));
         drop(app);
         threads.join();
         drop(store);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use allowlog_proto::event::Plan;
 use allowlog_proto::text::Name;
 use axum::Router;
 use clap::Args;
@@ -13,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{DataArgument, Outcome, master_key, progress, runtime, say};
-use crate::app::{App, Threads};
+use crate::app::{App, Parts, Threads};
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::log::Store;
@@ -44,6 +45,9 @@ pub struct Serve {
     /// [default: http:// and the address of the API]
     #[arg(long, env = "ALLOWLOG_PUBLIC_URL", value_name = "URL", value_parser = absolute_url)]
     public_url: Option<String>,
+    /// Whether ids of people that look like an email address are accepted: `accept` or `reject`
+    #[arg(long, env = "ALLOWLOG_PII_GUARD", default_value = "accept", value_parser = ["accept", "reject"])]
+    pii_guard: String,
     /// On the first start, make a sample authorization and print one decision with its signed receipt
     #[arg(long)]
     demo: bool,
@@ -88,6 +92,7 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
+        let parts = Parts { refuses_emails: self.pii_guard == "reject", ..parts };
         let (app, mut threads) = App::start(parts)?;
         let operations_url = format!("http://{}", operations.local_addr()?);
         say(format_args!(
@@ -97,7 +102,7 @@ impl Serve {
         ))?;
         if records == 0 {
             let name = Name::new("default").map_err(|e| e.to_string())?;
-            let (created, api_key) = app.create_workspace(name).await?;
+            let (created, api_key) = app.create_workspace(name, Plan::Enterprise).await?;
             welcome(&url, &created.workspace_id.to_string(), &api_key, &app.admin_token)?;
             if self.demo {
                 demo::run(http::router(app.clone()), &api_key).await?;

@@ -1,4 +1,4 @@
-//! `allowlog signing-key rotate`.
+//! `allowlog signing-key rotate|list`.
 
 use allowlog_proto::id::WorkspaceId;
 use clap::Subcommand;
@@ -17,11 +17,22 @@ pub enum SigningKey {
         #[command(flatten)]
         client: Client,
     },
+    /// List the signing keys of a workspace with the windows in which they sign
+    List {
+        /// Of which workspace
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
+        #[command(flatten)]
+        client: Client,
+    },
 }
 
 impl SigningKey {
     pub fn run(self) -> Outcome {
-        let Self::Rotate { workspace, client } = self;
-        client.call(Method::POST, &format!("workspaces/{workspace}/signing-keys"), None)
+        let (method, workspace, client) = match self {
+            Self::Rotate { workspace, client } => (Method::POST, workspace, client),
+            Self::List { workspace, client } => (Method::GET, workspace, client),
+        };
+        client.call(method, &format!("workspaces/{workspace}/signing-keys"), None)
     }
 }

@@ -1,11 +1,13 @@
-//! `allowlog workspace create|list`.
+//! `allowlog workspace create|change|list`.
 
-use clap::Subcommand;
+use allowlog_proto::event::Plan;
+use allowlog_proto::id::WorkspaceId;
+use clap::{ArgGroup, Subcommand};
 use reqwest::Method;
 use serde_json::json;
 
-use super::Outcome;
-use super::client::Client;
+use super::client::{Client, workspace_id};
+use super::{Outcome, plan};
 
 #[derive(Debug, Subcommand)]
 pub enum Workspace {
@@ -14,6 +16,24 @@ pub enum Workspace {
         /// What people call it
         #[arg(long)]
         name: String,
+        /// What it may use: budgets and escalations need `pro` or `enterprise`
+        #[arg(long, default_value = "enterprise", value_parser = plan)]
+        plan: Plan,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// Give a workspace another name or another plan; what was granted before stays as it is
+    #[command(group = ArgGroup::new("what").required(true).multiple(true))]
+    Change {
+        /// Which workspace
+        #[arg(value_name = "ID", value_parser = workspace_id)]
+        workspace: WorkspaceId,
+        /// What people call it from now on
+        #[arg(long, group = "what")]
+        name: Option<String>,
+        /// What it may use from now on
+        #[arg(long, group = "what", value_parser = plan)]
+        plan: Option<Plan>,
         #[command(flatten)]
         client: Client,
     },
@@ -27,7 +47,10 @@ pub enum Workspace {
 impl Workspace {
     pub fn run(self) -> Outcome {
         match self {
-            Self::Create { name, client } => client.call(Method::POST, "workspaces", Some(&json!({ "name": name }))),
+            Self::Create { name, plan, client } => client.call(Method::POST, "workspaces", Some(&json!({ "name": name, "plan": plan }))),
+            Self::Change { workspace, name, plan, client } => {
+                client.call(Method::PATCH, &format!("workspaces/{workspace}"), Some(&json!({ "name": name, "plan": plan })))
+            }
             Self::List { client } => client.call(Method::GET, "workspaces", None),
         }
     }

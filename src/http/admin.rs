@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get};
 use subtle::ConstantTimeEq as _;
 
 use super::{ApiError, call};
@@ -19,9 +19,10 @@ mod workspaces;
 pub fn router() -> Router<App> {
     Router::new()
         .route("/admin/v1/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/admin/v1/workspaces/{id}", get(workspaces::by_id).patch(workspaces::change))
         .route("/admin/v1/workspaces/{id}/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/admin/v1/workspaces/{id}/api-keys/{api_key_id}", delete(api_keys::revoke))
-        .route("/admin/v1/workspaces/{id}/signing-keys", post(signing_keys::rotate))
+        .route("/admin/v1/workspaces/{id}/signing-keys", get(signing_keys::list).post(signing_keys::rotate))
 }
 
 /// The operator, who has shown the admin token.

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use allowlog_projections::command::Credential;
+use allowlog_projections::command::{Action, Command, Credential};
 use allowlog_proto::api::envelope::FieldError;
+use allowlog_proto::api::page::PageQuery;
 use allowlog_proto::json::Value;
+use allowlog_proto::record::Request as NamedRequest;
+use allowlog_proto::text::IdempotencyKey;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::ApiError;
 use crate::api_key;
 use crate::app::App;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body that takes longer is the caller's fault, and is told so before the request as a whole takes too long.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -30,33 +34,97 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim())
 }
 
-/// Who calls and the parsed body. A caller without a valid key is told so whatever else is wrong.
+/// A call that leaves an event, as far as it could be read.
+pub struct Call<T> {
+    credential: Credential,
+    request: Option<NamedRequest>,
+    /// What the body says.
+    pub body: T,
+}
+
+impl<T> Call<T> {
+    /// The error of a request that is understood but for its query.
+    pub async fn refuse<R>(self, app: &App, error: ApiError) -> Result<R, ApiError> {
+        refuse(app, self.credential, error).await
+    }
+
+    /// The command of this call.
+    pub fn command(self, action: impl FnOnce(T) -> Action) -> Command {
+        Command::Caller { credential: self.credential, request: self.request, action: action(self.body) }
+    }
+}
+
+/// Who calls, what the caller named the request, and the parsed body. A caller without a valid key, or with one that may
+/// only read, is told so whatever else is wrong.
 pub async fn parse<T>(
     app: &App,
     request: Request,
     limit_bytes: usize,
     parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
-) -> Result<(Credential, T), ApiError> {
+) -> Result<Call<T>, ApiError> {
     // The body is read in any case: a connection whose request was read half is closed behind the answer.
     let credential = credential(app, request.headers());
-    let body = body(request, limit_bytes).await;
+    let name = idempotency_key(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let body = read_json(request, limit_bytes).await;
     let credential = credential?;
-    let parsed = body.and_then(|value| parse(&value).map_err(ApiError::invalid));
-    match parsed {
-        Ok(parsed) => Ok((credential, parsed)),
-        Err(error) => {
-            app.engine.authenticate(credential).await?;
-            Err(error)
+    let parsed = body.and_then(|(value, bytes)| {
+        if app.refuses_emails {
+            refuse_emails(&value)?;
         }
+        let named = name?.map(|name| NamedRequest::new(name, method.as_str(), &path, &fingerprinted(&value, bytes)));
+        parse(&value).map(|parsed| (parsed, named)).map_err(ApiError::invalid)
+    });
+    match parsed {
+        Ok((body, request)) => Ok(Call { credential, request, body }),
+        Err(error) => refuse(app, credential, error).await,
     }
+}
+
+/// The error of a request that cannot be understood, unless its caller may not even ask.
+async fn refuse<T>(app: &App, credential: Credential, error: ApiError) -> Result<T, ApiError> {
+    app.engine.may_act(credential).await?;
+    Err(error)
+}
+
+/// What the caller named the request, 1 to 255 visible characters of ASCII.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+    let key = text.and_then(|text| IdempotencyKey::new(text).ok()).filter(|_| values.next().is_none());
+    let wrong = || FieldError::new("headers.Idempotency-Key", "must be 1 to 255 visible ASCII characters, given once");
+    key.map(Some).ok_or_else(|| ApiError::invalid(vec![wrong()]))
+}
+
+/// What two requests must have in common to be the same: canonical, so that neither white space nor order counts.
+fn fingerprinted(value: &Value, bytes: Bytes) -> Bytes {
+    let mut canonical = String::new();
+    match value.write_canonical("", &mut canonical) {
+        Ok(()) => canonical.into(),
+        Err(_) => bytes,
+    }
+}
+
+/// Members of any body that name people; an address in one is refused where the operator wants that.
+fn refuse_emails(body: &Value) -> Result<(), ApiError> {
+    let is_email = |name: &&str| body.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).is_some_and(|text| text.contains('@'));
+    let named = ["user_id", "agent_id", "resolved_by"].into_iter().filter(is_email);
+    let fields: Vec<_> =
+        named.map(|name| FieldError::new(format!("body.{name}"), "must not be an email address; derive an id from it")).collect();
+    if fields.is_empty() { Ok(()) } else { Err(ApiError::invalid(fields)) }
 }
 
 /// The body as JSON; no body at all is `null`.
 pub async fn body(request: Request, limit_bytes: usize) -> Result<Value, ApiError> {
+    read_json(request, limit_bytes).await.map(|(value, _)| value)
+}
+
+async fn read_json(request: Request, limit_bytes: usize) -> Result<(Value, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
     let bytes = read(body, limit_bytes).await?;
     if bytes.is_empty() {
-        return Ok(Value::Null);
+        return Ok((Value::Null, bytes));
     }
     if let Some(media_type) = parts.headers.get(header::CONTENT_TYPE) {
         let essence = media_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -64,7 +132,8 @@ pub async fn body(request: Request, limit_bytes: usize) -> Result<Value, ApiErro
             return Err(ApiError::bad_request("The content type must be application/json"));
         }
     }
-    Value::parse(&bytes).map_err(|e| ApiError::bad_request(format!("The body is {e}")))
+    let value = Value::parse(&bytes).map_err(|e| ApiError::bad_request(format!("The body is {e}")))?;
+    Ok((value, bytes))
 }
 
 async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
@@ -76,6 +145,40 @@ async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit_bytes)),
         Err(_) => Err(ApiError::bad_request("The body was cut off")),
     }
+}
+
+/// Which page of a list is asked for; `after` names the last item of the page before.
+pub struct PageOf<I> {
+    /// Items at most.
+    pub limit: usize,
+    /// This page begins behind it.
+    pub after: Option<I>,
+}
+
+/// Who asks for a page, and for which; `read` makes an id of what the cursor says.
+pub async fn page<I>(
+    app: &App,
+    headers: &HeaderMap,
+    uri: &Uri,
+    read: impl FnOnce(&str) -> Option<I>,
+) -> Result<(Credential, PageOf<I>), ApiError> {
+    let credential = credential(app, headers)?;
+    let page = PageQuery::parse(&pairs(uri.query())).and_then(|PageQuery { limit, after }| match after.as_deref().map(read) {
+        Some(None) => Err(vec![FieldError::new("query.cursor", "must be a `next_cursor` of this list")]),
+        after => Ok(PageOf { limit, after: after.flatten() }),
+    });
+    match page {
+        Ok(page) => Ok((credential, page)),
+        Err(fields) => {
+            app.engine.authenticate(credential).await?;
+            Err(ApiError::invalid(fields))
+        }
+    }
+}
+
+/// The parameters of the query, decoded.
+pub fn pairs(query: Option<&str>) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
 /// A switch of the query, as in `?wait=true`; absent is false.

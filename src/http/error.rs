@@ -81,6 +81,18 @@ impl From<Rejected> for ApiError {
     fn from(rejected: Rejected) -> Self {
         match rejected {
             Rejected::Unauthorized => Self::unauthorized(),
+            Rejected::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", "This API key may only read"),
+            Rejected::BudgetPlanRequired => {
+                Self::new(StatusCode::PAYMENT_REQUIRED, "budget_plan_required", "Budgets need the plan `pro` or `enterprise`")
+            }
+            Rejected::PaymentRequired => {
+                Self::new(StatusCode::PAYMENT_REQUIRED, "payment_required", "Escalations need the plan `pro` or `enterprise`")
+            }
+            Rejected::IdempotencyKeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The idempotency key was used for another request less than 24 h ago",
+            ),
             Rejected::NotFound(what) => Self::not_found(what),
             Rejected::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", sentence(message)),
             Rejected::Gone(message) => Self::new(StatusCode::GONE, "gone", sentence(message)),

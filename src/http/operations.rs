@@ -19,7 +19,7 @@ async fn healthz() -> &'static str {
 
 /// The writer takes commands. Asking makes a writer that has stopped try to recover.
 async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    match app.engine.read(|_| ()).await {
+    match app.engine.read(|_, _| ()).await {
         Ok(()) => Ok("ready\n"),
         Err(failure) => Err(ApiError::unavailable(app.engine.refusing().unwrap_or_else(|| failure.to_string()))),
     }

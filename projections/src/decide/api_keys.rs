@@ -2,21 +2,18 @@
 
 use allowlog_proto::event::{ApiKeyEvent, Event};
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
-use allowlog_proto::text::Name;
 use allowlog_proto::time::Timestamp;
 
 use super::{Decided, Outcome};
 use crate::command::NewApiKey;
 use crate::rejected::Rejected;
-use crate::state::State;
+use crate::state::{ApiKey, State};
 
 /// An API key opens its workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyCreated {
-    /// The public part.
-    pub api_key_id: ApiKeyId,
-    /// What people call it.
-    pub name: Name,
+    /// The key, whose secret is not in it.
+    pub api_key: NewApiKey,
     /// Time of its record.
     pub created_at: Timestamp,
 }
@@ -26,10 +23,8 @@ pub struct ApiKeyCreated {
 pub struct ApiKeyRevoked {
     /// The public part.
     pub api_key_id: ApiKeyId,
-    /// What people call it.
-    pub name: Name,
-    /// Time of its first record.
-    pub created_at: Timestamp,
+    /// The key as it was until now.
+    pub api_key: ApiKey,
     /// Time of its last record.
     pub revoked_at: Timestamp,
 }
@@ -39,12 +34,20 @@ pub(super) fn create(state: &State, workspace_id: WorkspaceId, api_key: &NewApiK
     if state.api_key(api_key.api_key_id).is_some() {
         return Err(Rejected::Conflict("this API key exists already"));
     }
-    let NewApiKey { api_key_id, name, secret_hash } = api_key.clone();
+    if api_key.expires_at.is_some_and(|end| end <= now) {
+        return Err(Rejected::field("body.expires_at", "must be in the future"));
+    }
     Ok(Decided {
         workspace_id,
-        events: vec![Event::ApiKey(ApiKeyEvent::Created { api_key_id, name: name.clone(), secret_hash })],
-        outcome: Outcome::ApiKeyCreated(ApiKeyCreated { api_key_id, name, created_at: now }),
+        events: vec![created(api_key)],
+        outcome: Outcome::ApiKeyCreated(ApiKeyCreated { api_key: api_key.clone(), created_at: now }),
     })
+}
+
+/// The event of a new key.
+pub(super) fn created(api_key: &NewApiKey) -> Event {
+    let NewApiKey { api_key_id, name, style, role, expires_at, secret_hash } = api_key.clone();
+    Event::ApiKey(ApiKeyEvent::Created { api_key_id, name, style, role, expires_at, secret_hash })
 }
 
 pub(super) fn revoke(state: &State, workspace_id: WorkspaceId, api_key_id: ApiKeyId, now: Timestamp) -> Result<Decided, Rejected> {
@@ -56,6 +59,6 @@ pub(super) fn revoke(state: &State, workspace_id: WorkspaceId, api_key_id: ApiKe
     Ok(Decided {
         workspace_id,
         events: vec![Event::ApiKey(ApiKeyEvent::Revoked { api_key_id })],
-        outcome: Outcome::ApiKeyRevoked(ApiKeyRevoked { api_key_id, name: key.name.clone(), created_at: key.created_at, revoked_at: now }),
+        outcome: Outcome::ApiKeyRevoked(ApiKeyRevoked { api_key_id, api_key: key.clone(), revoked_at: now }),
     })
 }

@@ -6,26 +6,35 @@
 use std::sync::Arc;
 
 use allowlog_proto::api::allowly::CheckBody;
-use allowlog_proto::event::{CheckEvent, Decided as ScopeDecided, Event, Subject, Verdict};
+use allowlog_proto::event::{Budget, CheckEvent, Condition, Constraints, Decided as ScopeDecided, Evaluation, Event, Subject, Verdict};
 use allowlog_proto::id::{AuthorizationId, EscalationId, Nonce, ReceiptId, WorkspaceId};
 use allowlog_proto::limits::{ESCALATION_LIFE_MS, NONCE_LIFE_MS};
+use allowlog_proto::money::Micros;
 use allowlog_proto::reason::{PolicyVersion, Reason};
 use allowlog_proto::text::ScopeName;
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, Outcome, static_constraints};
+use super::{Decided, conditions, static_constraints};
 use crate::ids::Ids;
 use crate::state::{Authorization, Escalation, State, Status};
 
-/// The scopes of a check were decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    /// Time of the records.
-    pub checked_at: Timestamp,
-    /// End of the authorization, if there is one.
-    pub authorization_expires_at: Option<Timestamp>,
-    /// One for each scope, in the order of the request.
-    pub results: Vec<Arc<ScopeDecided>>,
+/// What every scope of a check is decided against.
+struct Scene<'a> {
+    state: &'a State,
+    workspace_id: WorkspaceId,
+    authorization: Option<&'a Authorization>,
+    body: &'a CheckBody,
+    now: Timestamp,
+    /// What the scopes decided before in this very check were allowed to spend.
+    spent_here: Micros,
+}
+
+/// What is decided for one scope.
+struct Ruling {
+    verdict: Verdict,
+    reason: Reason,
+    budget: Option<Budget>,
+    evaluation: Evaluation,
 }
 
 /// Decides every scope of the request, in its order, against the same instant. Always an answer, denials included.
@@ -33,101 +42,159 @@ pub(super) fn check(state: &State, workspace_id: WorkspaceId, body: &CheckBody, 
     let known = AuthorizationId::parse(body.authorization_id.as_str()).and_then(|id| Some((id, state.authorization(workspace_id, id)?)));
     let subject = match known {
         None => Subject::Unknown { asked: body.authorization_id.clone() },
-        Some((authorization_id, authorization)) => {
-            Subject::Known { authorization_id, user_id: authorization.user_id.clone(), agent_id: authorization.agent_id.clone() }
-        }
+        Some((authorization_id, authorization)) => Subject::Known {
+            authorization_id,
+            user_id: authorization.user_id.clone(),
+            agent_id: authorization.agent_id.clone(),
+            expires_at: authorization.expires_at,
+        },
     };
     let authorization = known.map(|(_, authorization)| authorization);
-    let results: Vec<Arc<ScopeDecided>> = body
-        .scopes
-        .iter()
-        .map(|scope| {
-            let (verdict, reason) = ladder(state, authorization, scope, body, now, ids);
-            Arc::new(ScopeDecided {
-                receipt_id: ReceiptId::from_bytes(ids.mint(now)),
-                subject: subject.clone(),
-                scope: scope.clone(),
-                resource: body.resource.clone(),
-                session_id: body.session_id.clone(),
-                estimated_cost: body.estimated_cost,
-                context: body.context.clone(),
-                verdict,
-                reason,
-                policy_version: PolicyVersion::CURRENT,
-            })
-        })
-        .collect();
-    Decided {
-        workspace_id,
-        events: results.iter().map(|r| Event::Check(CheckEvent::Decided(Arc::clone(r)))).collect(),
-        outcome: Outcome::Checked(Box::new(Checked {
-            checked_at: now,
-            authorization_expires_at: authorization.map(|a| a.expires_at),
-            results,
-        })),
+    let mut scene = Scene { state, workspace_id, authorization, body, now, spent_here: Micros::default() };
+    let mut events = Vec::with_capacity(body.scopes.len());
+    for scope in &body.scopes {
+        let Ruling { verdict, reason, budget, evaluation } = scene.ladder(scope, ids);
+        let decided = ScopeDecided {
+            receipt_id: ReceiptId::from_bytes(ids.mint(now)),
+            subject: subject.clone(),
+            scope: scope.clone(),
+            resource: body.resource.clone(),
+            session_id: body.session_id.clone(),
+            estimated_cost: body.estimated_cost,
+            context: body.context.clone(),
+            budget,
+            evaluation,
+            verdict,
+            reason,
+            policy_version: PolicyVersion::CURRENT,
+        };
+        scene.spend(&decided);
+        events.push(Event::Check(CheckEvent::Decided(Arc::new(decided))));
+    }
+    Decided::answered_by(workspace_id, events, now)
+}
+
+impl Scene<'_> {
+    #[expect(clippy::too_many_lines, reason = "one rung per reason, in the order of Reason::ALL")]
+    fn ladder(&self, name: &ScopeName, ids: &mut Ids) -> Ruling {
+        let now = self.now;
+        let mut ruling =
+            Ruling { verdict: Verdict::Deny, reason: Reason::AuthorizationNotFound, budget: None, evaluation: Evaluation::NoConditions };
+        let Some(authorization) = self.authorization else {
+            return ruling;
+        };
+        let granted = authorization.scope(name);
+        let constraints = granted.and_then(|(_, scope)| scope.constraints.as_deref());
+        if constraints.is_some_and(Constraints::has_conditions) {
+            ruling.evaluation = Evaluation::NoneFired;
+        }
+        if authorization.revoked_at.is_some() {
+            return ruling.deny(Reason::AuthorizationRevoked);
+        }
+        if now >= authorization.expires_at {
+            return ruling.deny(Reason::AuthorizationExpired);
+        }
+        let Some((place, scope)) = granted else {
+            return ruling.deny(Reason::ScopeNotAuthorized);
+        };
+        if constraints.is_some_and(|c| !static_constraints::hold(c, self.body)) {
+            return ruling.deny(Reason::ScopeNotAuthorized);
+        }
+        if self.is_tombstoned() {
+            return ruling.deny(Reason::ResourceTombstoned);
+        }
+        let day_max = constraints.and_then(|c| c.max_per_day);
+        if day_max.is_some_and(|max| scope.window.allows_on(now) >= max) {
+            return ruling.deny(Reason::RateLimitExceeded);
+        }
+        ruling.budget = self.budget(authorization);
+        if ruling.budget.is_some_and(|budget| !self.is_affordable(budget)) {
+            return ruling.deny(Reason::BudgetExceeded);
+        }
+        let routes = constraints.map(|c| conditions::route(c, &self.body.facts)).unwrap_or_default();
+        if let Some(condition) = routes.deny {
+            return ruling.fired(Some(condition)).deny(Reason::DenyConditionMatched);
+        }
+        let live = authorization.live(place, self.body.resource.as_ref());
+        let escalation = live.escalation.and_then(|id| Some((id, self.state.escalation(self.workspace_id, id)?)));
+        if escalation.is_some_and(|(_, e)| e.status.is_rejected(now)) {
+            return ruling.deny(Reason::EscalationRejected);
+        }
+        let approved = escalation.filter(|(_, e)| e.status.is_approved(now)).map(|(id, _)| id);
+        let escalates = scope.requires_escalation || routes.escalate.is_some();
+        if escalates && approved.is_none() {
+            let reason = match routes.escalate {
+                _ if scope.requires_escalation => Reason::EscalationRequired,
+                Some(fired) if fired.matched => Reason::EscalateConditionMatched,
+                Some(_) | None => Reason::ContextFieldMissing,
+            };
+            let (escalation_id, expires_at, opened) = match escalation.and_then(still_open(now)) {
+                Some((id, expires_at)) => (id, expires_at, false),
+                None => (EscalationId::from_bytes(ids.mint(now)), now.saturating_add_ms(ESCALATION_LIFE_MS), true),
+            };
+            let verdict = Verdict::Escalate { escalation_id, escalation_to: scope.escalation_to.clone(), expires_at, opened };
+            return ruling.fired(routes.escalate.map(|fired| fired.condition)).decide(verdict, reason);
+        }
+        let confirms = scope.requires_confirm || routes.confirm.is_some() || routes.unknown_deny.is_some();
+        let confirm_fired = routes.confirm.map(|fired| fired.condition).or(routes.unknown_deny);
+        if confirms && live.confirmed_until.is_none_or(|until| now >= until) {
+            let reason = match routes.confirm {
+                _ if scope.requires_confirm => Reason::ScopeRequiresUserConfirmation,
+                Some(fired) if fired.matched => Reason::ConfirmConditionMatched,
+                Some(_) | None => Reason::ContextFieldMissing,
+            };
+            let verdict = Verdict::Confirm { nonce: Nonce::from_bytes(ids.mint(now)), expires_at: now.saturating_add_ms(NONCE_LIFE_MS) };
+            return ruling.fired(confirm_fired).decide(verdict, reason);
+        }
+        let ruling = ruling.fired(routes.escalate.map(|fired| fired.condition).or(confirm_fired));
+        if escalates {
+            ruling.decide(Verdict::Allow { consumed: approved }, Reason::AuthorizationGrantedViaEscalation)
+        } else if confirms {
+            ruling.decide(Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedViaConfirmation)
+        } else {
+            ruling.decide(Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedScopeActive)
+        }
+    }
+
+    fn is_tombstoned(&self) -> bool {
+        let Some(resource) = &self.body.resource else { return false };
+        self.state.workspace(self.workspace_id).is_some_and(|workspace| workspace.is_tombstoned(resource))
+    }
+
+    /// The budget as it stands for the next scope of this check.
+    fn budget(&self, authorization: &Authorization) -> Option<Budget> {
+        let Budget { limit, spent } = authorization.budget?;
+        // Both are within the limit together, since each allow was seen to be.
+        Some(Budget { limit, spent: spent.checked_add(self.spent_here).unwrap_or(limit) })
+    }
+
+    fn is_affordable(&self, budget: Budget) -> bool {
+        let cost = self.body.estimated_cost.unwrap_or_default();
+        budget.spent.checked_add(cost).is_some_and(|sum| sum <= budget.limit)
+    }
+
+    fn spend(&mut self, decided: &ScopeDecided) {
+        if decided.budget.is_some() && matches!(decided.verdict, Verdict::Allow { .. }) {
+            self.spent_here = self.spent_here.checked_add(decided.cost()).unwrap_or(self.spent_here);
+        }
     }
 }
 
-fn ladder(
-    state: &State,
-    authorization: Option<&Authorization>,
-    name: &ScopeName,
-    body: &CheckBody,
-    now: Timestamp,
-    ids: &mut Ids,
-) -> (Verdict, Reason) {
-    let Some(authorization) = authorization else {
-        return (Verdict::Deny, Reason::AuthorizationNotFound);
-    };
-    if authorization.revoked_at.is_some() {
-        return (Verdict::Deny, Reason::AuthorizationRevoked);
+impl Ruling {
+    fn decide(self, verdict: Verdict, reason: Reason) -> Self {
+        Self { verdict, reason, ..self }
     }
-    if now >= authorization.expires_at {
-        return (Verdict::Deny, Reason::AuthorizationExpired);
+
+    fn deny(self, reason: Reason) -> Self {
+        self.decide(Verdict::Deny, reason)
     }
-    let Some((place, scope)) = authorization.scope(name) else {
-        return (Verdict::Deny, Reason::ScopeNotAuthorized);
-    };
-    let constraints = scope.constraints.as_deref();
-    if constraints.is_some_and(|c| !static_constraints::hold(c, body)) {
-        return (Verdict::Deny, Reason::ScopeNotAuthorized);
-    }
-    let day_max = constraints.and_then(|c| c.max_per_day);
-    if day_max.is_some_and(|max| scope.window.allows_on(now) >= max) {
-        return (Verdict::Deny, Reason::RateLimitExceeded);
-    }
-    let live = authorization.live(place, body.resource.as_ref());
-    let escalation = live.escalation.and_then(|id| Some((id, state.escalation(id)?)));
-    if escalation.is_some_and(|(_, e)| e.status.is_rejected(now)) {
-        return (Verdict::Deny, Reason::EscalationRejected);
-    }
-    let approved = escalation.filter(|(_, e)| e.status.is_approved(now)).map(|(id, _)| id);
-    if scope.requires_escalation && approved.is_none() {
-        let verdict = match escalation.and_then(still_open(now)) {
-            Some((escalation_id, expires_at)) => {
-                let escalation_to = scope.escalation_to.clone();
-                Verdict::Escalate { escalation_id, escalation_to, expires_at, opened: false }
-            }
-            None => Verdict::Escalate {
-                escalation_id: EscalationId::from_bytes(ids.mint(now)),
-                escalation_to: scope.escalation_to.clone(),
-                expires_at: now.saturating_add_ms(ESCALATION_LIFE_MS),
-                opened: true,
-            },
-        };
-        return (verdict, Reason::EscalationRequired);
-    }
-    let confirmed = live.confirmed_until.is_some_and(|until| now < until);
-    if scope.requires_confirm && !confirmed {
-        let nonce = Nonce::from_bytes(ids.mint(now));
-        return (Verdict::Confirm { nonce, expires_at: now.saturating_add_ms(NONCE_LIFE_MS) }, Reason::ScopeRequiresUserConfirmation);
-    }
-    if scope.requires_escalation {
-        (Verdict::Allow { consumed: approved }, Reason::AuthorizationGrantedViaEscalation)
-    } else if scope.requires_confirm {
-        (Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedViaConfirmation)
-    } else {
-        (Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedScopeActive)
+
+    /// With the condition that routed it, if one did.
+    fn fired(self, condition: Option<&Condition>) -> Self {
+        match condition {
+            Some(condition) => Self { evaluation: Evaluation::Fired(Box::new(condition.clone())), ..self },
+            None => self,
+        }
     }
 }
 

@@ -5,17 +5,10 @@ use allowlog_proto::event::{Answer, ConfirmationEvent, ConfirmationResolved, Eve
 use allowlog_proto::id::{AuthorizationId, Nonce, WorkspaceId};
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, Outcome};
+use super::Decided;
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::State;
-
-/// The user's answer was recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmed {
-    /// What the user said.
-    pub answer: Answer,
-}
 
 pub(super) fn confirm(
     state: &State,
@@ -45,11 +38,8 @@ pub(super) fn confirm(
         authorization_id: question.authorization_id,
         scope: question.scope.clone(),
         resource: question.resource.clone(),
-        answer: answer.clone(),
+        answer,
     };
-    Ok(Decided {
-        workspace_id,
-        events: vec![Event::Confirmation(ConfirmationEvent::Resolved(Box::new(resolved)))],
-        outcome: Outcome::Confirmed(Confirmed { answer }),
-    })
+    let event = Event::Confirmation(ConfirmationEvent::Resolved(Box::new(resolved)));
+    Ok(Decided::answered_by(workspace_id, vec![event], now))
 }

@@ -4,28 +4,12 @@ use allowlog_proto::api::allowly::ResolveBody;
 use allowlog_proto::event::{EscalationEvent, EscalationResolved, Event, Resolution};
 use allowlog_proto::id::{EscalationId, ReceiptId, WorkspaceId};
 use allowlog_proto::reason::PolicyVersion;
-use allowlog_proto::text::Approver;
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, Outcome};
+use super::{Decided, Outcome, Resolved};
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::{State, Status};
-
-/// A third party's answer stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    /// Which escalation.
-    pub escalation_id: EscalationId,
-    /// The answer.
-    pub resolution: Resolution,
-    /// Who gave it first.
-    pub resolved_by: Approver,
-    /// When.
-    pub resolved_at: Timestamp,
-    /// The receipt, if it was given just now.
-    pub receipt_id: Option<ReceiptId>,
-}
 
 pub(super) fn resolve(
     state: &State,
@@ -35,8 +19,11 @@ pub(super) fn resolve(
     now: Timestamp,
     ids: &mut Ids,
 ) -> Result<Decided, Rejected> {
-    let found = id.and_then(|id| Some((id, state.escalation_of(workspace_id, id)?)));
-    let (escalation_id, (escalation, authorization)) = found.ok_or(Rejected::NotFound("escalation"))?;
+    let found = id.and_then(|id| {
+        let escalation = state.escalation(workspace_id, id)?;
+        Some((id, escalation, state.authorization(workspace_id, escalation.authorization_id)?))
+    });
+    let (escalation_id, escalation, authorization) = found.ok_or(Rejected::NotFound("escalation"))?;
     let answered = match &escalation.status {
         Status::Open { .. } => None,
         Status::Approved { by, at, .. } => Some((Resolution::Approved, by, *at)),
@@ -55,9 +42,8 @@ pub(super) fn resolve(
     if authorization.revoked_at.is_some() {
         return Err(Rejected::Gone("the authorization was revoked, and its open escalations with it"));
     }
-    let receipt_id = ReceiptId::from_bytes(ids.mint(now));
     let resolved = EscalationResolved {
-        receipt_id,
+        receipt_id: ReceiptId::from_bytes(ids.mint(now)),
         escalation_id,
         authorization_id: escalation.authorization_id,
         user_id: authorization.user_id.clone(),
@@ -70,15 +56,6 @@ pub(super) fn resolve(
         note: body.note.clone(),
         policy_version: PolicyVersion::CURRENT,
     };
-    Ok(Decided {
-        workspace_id,
-        events: vec![Event::Escalation(EscalationEvent::Resolved(Box::new(resolved)))],
-        outcome: Outcome::Resolved(Resolved {
-            escalation_id,
-            resolution: body.resolution,
-            resolved_by: body.resolved_by.clone(),
-            resolved_at: now,
-            receipt_id: Some(receipt_id),
-        }),
-    })
+    let event = Event::Escalation(EscalationEvent::Resolved(Box::new(resolved)));
+    Ok(Decided::answered_by(workspace_id, vec![event], now))
 }

@@ -6,21 +6,10 @@ use allowlog_proto::id::{AuthorizationId, ReceiptId, WorkspaceId};
 use allowlog_proto::reason::PolicyVersion;
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, Outcome};
+use super::Decided;
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::State;
-
-/// An authorization was withdrawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedNow {
-    /// Which.
-    pub authorization_id: AuthorizationId,
-    /// Time of the record.
-    pub revoked_at: Timestamp,
-    /// The receipt of the revoke.
-    pub receipt_id: ReceiptId,
-}
 
 pub(super) fn revoke(
     state: &State,
@@ -43,9 +32,8 @@ pub(super) fn revoke(
             Some(id.ok_or_else(|| Rejected::field("body.superseded_by", "names no other authorization of this workspace"))?)
         }
     };
-    let receipt_id = ReceiptId::from_bytes(ids.mint(now));
     let revoked = Revoked {
-        receipt_id,
+        receipt_id: ReceiptId::from_bytes(ids.mint(now)),
         authorization_id,
         user_id: authorization.user_id.clone(),
         agent_id: authorization.agent_id.clone(),
@@ -54,9 +42,6 @@ pub(super) fn revoke(
         notes: body.notes.clone(),
         policy_version: PolicyVersion::CURRENT,
     };
-    Ok(Decided {
-        workspace_id,
-        events: vec![Event::Authorization(AuthorizationEvent::Revoked(Box::new(revoked)))],
-        outcome: Outcome::Revoked(RevokedNow { authorization_id, revoked_at: now, receipt_id }),
-    })
+    let event = Event::Authorization(AuthorizationEvent::Revoked(Box::new(revoked)));
+    Ok(Decided::answered_by(workspace_id, vec![event], now))
 }

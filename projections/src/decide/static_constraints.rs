@@ -2,6 +2,7 @@
 
 use allowlog_proto::api::allowly::CheckBody;
 use allowlog_proto::event::Constraints;
+use allowlog_proto::json::Value;
 use allowlog_proto::text::Pattern;
 
 /// Whether the request stays within the limits that need nothing else. An unknown fact never passes.
@@ -10,10 +11,11 @@ pub(super) fn hold(constraints: &Constraints, body: &CheckBody) -> bool {
         .resource_pattern
         .as_ref()
         .is_none_or(|pattern| body.resource.as_ref().is_some_and(|resource| matches(pattern, resource.as_str())));
+    let initiated_by = body.facts.get("initiated_by").and_then(Value::as_text);
     let initiator = constraints
         .allowed_initiators
         .as_ref()
-        .is_none_or(|allowed| body.initiated_by.as_ref().is_some_and(|by| allowed.iter().any(|one| one.as_str() == &**by)));
+        .is_none_or(|allowed| initiated_by.is_some_and(|by| allowed.iter().any(|one| one.as_str() == by)));
     resource && initiator
 }
 

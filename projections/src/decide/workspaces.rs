@@ -1,11 +1,11 @@
-//! A new workspace: it begins with a signing key and an API key, all in one commit.
+//! Workspaces: a new one begins with a signing key and an API key, all in one commit.
 
-use allowlog_proto::event::{ApiKeyEvent, Event, SigningKeyEvent, WorkspaceEvent};
+use allowlog_proto::event::{Event, Plan, SigningKeyEvent, WorkspaceEvent};
 use allowlog_proto::id::{ApiKeyId, KeyId, WorkspaceId};
 use allowlog_proto::text::Name;
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, Outcome};
+use super::{Decided, Outcome, api_keys};
 use crate::command::NewApiKey;
 use crate::ids::Ids;
 use crate::rejected::Rejected;
@@ -18,6 +18,8 @@ pub struct WorkspaceCreated {
     pub workspace_id: WorkspaceId,
     /// What people call it.
     pub name: Name,
+    /// What it may use.
+    pub plan: Plan,
     /// Time of its first record.
     pub created_at: Timestamp,
     /// Its first API key.
@@ -26,15 +28,29 @@ pub struct WorkspaceCreated {
     pub key_id: KeyId,
 }
 
+/// A workspace was renamed, or has another plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceChanged {
+    /// Which.
+    pub workspace_id: WorkspaceId,
+    /// What people call it now.
+    pub name: Name,
+    /// What it may use now.
+    pub plan: Plan,
+    /// Time of its first record.
+    pub created_at: Timestamp,
+}
+
 pub(super) fn create(
     state: &State,
     name: &Name,
+    plan: Plan,
     public_key: &[u8; 32],
     api_key: &NewApiKey,
     now: Timestamp,
     ids: &mut Ids,
 ) -> Result<Decided, Rejected> {
-    let NewApiKey { api_key_id, name: api_key_name, secret_hash } = api_key.clone();
+    let api_key_id = api_key.api_key_id;
     if state.api_key(api_key_id).is_some() {
         return Err(Rejected::Conflict("this API key exists already"));
     }
@@ -43,10 +59,30 @@ pub(super) fn create(
     Ok(Decided {
         workspace_id,
         events: vec![
-            Event::Workspace(WorkspaceEvent::Created { name: name.clone() }),
+            Event::Workspace(WorkspaceEvent::Created { name: name.clone(), plan }),
             Event::SigningKey(SigningKeyEvent::Activated { key_id, public_key: *public_key, active_from: now }),
-            Event::ApiKey(ApiKeyEvent::Created { api_key_id, name: api_key_name, secret_hash }),
+            api_keys::created(api_key),
         ],
-        outcome: Outcome::WorkspaceCreated(WorkspaceCreated { workspace_id, name: name.clone(), created_at: now, api_key_id, key_id }),
+        outcome: Outcome::WorkspaceCreated(WorkspaceCreated {
+            workspace_id,
+            name: name.clone(),
+            plan,
+            created_at: now,
+            api_key_id,
+            key_id,
+        }),
+    })
+}
+
+/// What is not given stays as it is; where nothing changes nothing is recorded.
+pub(super) fn change(state: &State, workspace_id: WorkspaceId, name: Option<&Name>, plan: Option<Plan>) -> Result<Decided, Rejected> {
+    let workspace = state.workspace(workspace_id).ok_or(Rejected::NotFound("workspace"))?;
+    let (name, plan) = (name.unwrap_or(&workspace.name).clone(), plan.unwrap_or(workspace.plan));
+    let changes = name != workspace.name || plan != workspace.plan;
+    let event = Event::Workspace(WorkspaceEvent::Changed { name: name.clone(), plan });
+    Ok(Decided {
+        workspace_id,
+        events: if changes { vec![event] } else { Vec::new() },
+        outcome: Outcome::WorkspaceChanged(WorkspaceChanged { workspace_id, name, plan, created_at: workspace.created_at }),
     })
 }

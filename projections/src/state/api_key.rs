@@ -1,6 +1,6 @@
 //! API keys.
 
-use allowlog_proto::event::ApiKeyEvent;
+use allowlog_proto::event::{ApiKeyEvent, Role, Style};
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::Name;
@@ -15,21 +15,30 @@ pub struct ApiKey {
     pub workspace_id: WorkspaceId,
     /// What people call it.
     pub name: Name,
+    /// How its text is spelt.
+    pub style: Style,
+    /// What it may do.
+    pub role: Role,
+    /// From when on it opens nothing by itself.
+    pub expires_at: Option<Timestamp>,
     /// Keyed hash of the secret.
     pub secret_hash: [u8; 32],
     /// Time of its record.
     pub created_at: Timestamp,
-    /// From when on it opens nothing.
+    /// From when on it opens nothing, whatever its end.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl State {
     pub(super) fn apply_api_key(&mut self, record: &Record, event: &ApiKeyEvent) {
         match event {
-            ApiKeyEvent::Created { api_key_id, name, secret_hash } => {
+            ApiKeyEvent::Created { api_key_id, name, style, role, expires_at, secret_hash } => {
                 let key = ApiKey {
                     workspace_id: record.workspace_id,
                     name: name.clone(),
+                    style: *style,
+                    role: *role,
+                    expires_at: *expires_at,
                     secret_hash: *secret_hash,
                     created_at: record.time,
                     revoked_at: None,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use allowlog_proto::event::{AuthorizationEvent, Constraints, Granted};
-use allowlog_proto::id::{EscalationId, WorkspaceId};
+use allowlog_proto::event::{AuthorizationEvent, Budget, Constraints, Granted};
+use allowlog_proto::id::{AuthorizationId, EscalationId};
+use allowlog_proto::money::Micros;
 use allowlog_proto::record::Record;
-use allowlog_proto::text::{AgentId, Approver, Resource, ScopeName, UserId};
+use allowlog_proto::text::{AgentId, Approver, BundleId, Resource, ScopeName, UserId};
 use allowlog_proto::time::Timestamp;
 
 use super::State;
@@ -13,8 +14,6 @@ use super::State;
 /// A recorded permission; revoked ones stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// Whose.
-    pub workspace_id: WorkspaceId,
     /// For whom the agent acts.
     pub user_id: UserId,
     /// Who acts.
@@ -23,6 +22,12 @@ pub struct Authorization {
     pub expires_at: Timestamp,
     /// From when on it is over.
     pub revoked_at: Option<Timestamp>,
+    /// The bundle it was copied from.
+    pub bundle_id: Option<BundleId>,
+    /// The authorization it follows.
+    pub replaces: Option<AuthorizationId>,
+    /// What all allows together may cost, and what those so far do.
+    pub budget: Option<Budget>,
     /// What may be done.
     pub scopes: Box<[Scope]>,
     /// The answers people gave, by place in `scopes` and resource.
@@ -69,7 +74,7 @@ impl Window {
     }
 
     /// One more allow, on the day of `now`.
-    pub(super) const fn count(&mut self, now: Timestamp) {
+    const fn count(&mut self, now: Timestamp) {
         *self = Self { day: now.day(), allows: self.allows_on(now).saturating_add(1) };
     }
 }
@@ -86,6 +91,18 @@ impl Authorization {
             return Live::default();
         }
         self.live.get(&(scope, resource.cloned())).copied().unwrap_or_default()
+    }
+
+    /// An allow has been given: it counts for the day of `now`, and its cost for the budget.
+    pub(super) fn count(&mut self, scope: usize, cost: Micros, now: Timestamp) {
+        if let Some(scope) = self.scopes.get_mut(scope) {
+            scope.window.count(now);
+        }
+        if let Some(budget) = &mut self.budget {
+            let spent = budget.spent.checked_add(cost).filter(|spent| *spent <= budget.limit);
+            let Some(spent) = spent else { unreachable!("an allow stays within the budget") };
+            budget.spent = spent;
+        }
     }
 
     pub(super) fn live_mut(&mut self, scope: usize, resource: Option<Resource>) -> &mut Live {
@@ -113,12 +130,12 @@ impl State {
     pub(super) fn apply_authorization(&mut self, record: &Record, event: &AuthorizationEvent) {
         match event {
             AuthorizationEvent::Granted(granted) => {
-                let authorization = Authorization::granted(record.workspace_id, granted);
-                let before = self.authorizations.insert(granted.authorization_id, authorization);
+                let key = (record.workspace_id, granted.authorization_id);
+                let before = self.authorizations.insert(key, Authorization::granted(granted));
                 assert!(before.is_none(), "an authorization is granted once");
             }
             AuthorizationEvent::Revoked(revoked) => {
-                let authorization = self.authorizations.get_mut(&revoked.authorization_id);
+                let authorization = self.authorizations.get_mut(&(record.workspace_id, revoked.authorization_id));
                 let before = authorization.map(|a| a.revoked_at.replace(record.time));
                 assert!(before == Some(None), "a live authorization is revoked");
             }
@@ -127,22 +144,25 @@ impl State {
 }
 
 impl Authorization {
-    fn granted(workspace_id: WorkspaceId, granted: &Granted) -> Self {
-        let target = |name: &ScopeName| granted.escalation_targets.iter().find(|(scope, _)| scope == name);
-        let scopes = granted.scopes.iter().map(|grant| Scope {
+    fn granted(granted: &Granted) -> Self {
+        let terms = &granted.terms;
+        let target = |name: &ScopeName| terms.escalation_targets.iter().find(|(scope, _)| scope == name);
+        let scopes = terms.scopes.iter().map(|grant| Scope {
             name: grant.name.clone(),
             constraints: grant.constraints.clone(),
-            requires_confirm: granted.requires_confirm_for.contains(&grant.name),
-            requires_escalation: granted.requires_escalation_for.contains(&grant.name),
+            requires_confirm: terms.requires_confirm_for.contains(&grant.name),
+            requires_escalation: terms.requires_escalation_for.contains(&grant.name),
             escalation_to: target(&grant.name).map(|(_, target)| target.clone()),
             window: Window::default(),
         });
         Self {
-            workspace_id,
             user_id: granted.user_id.clone(),
-            agent_id: granted.agent_id.clone(),
+            agent_id: terms.agent_id.clone(),
             expires_at: granted.expires_at,
             revoked_at: None,
+            bundle_id: granted.bundle_id.clone(),
+            replaces: granted.replaces,
+            budget: granted.budget_limit.map(|limit| Budget { limit, spent: Micros::default() }),
             scopes: scopes.collect(),
             live: BTreeMap::new(),
         }

@@ -9,17 +9,15 @@ impl State {
     pub(super) fn apply_check(&mut self, record: &Record, event: &CheckEvent) {
         let CheckEvent::Decided(decided) = event;
         let Subject::Known { authorization_id, .. } = decided.subject else { return };
-        let Some(authorization) = self.authorizations.get_mut(&authorization_id) else {
+        let Some(authorization) = self.authorizations.get_mut(&(record.workspace_id, authorization_id)) else {
             unreachable!("a known subject is in the state");
         };
         let place = authorization.scope(&decided.scope).map(|(place, _)| place);
         match (&decided.verdict, place) {
             (Verdict::Deny, _) => {}
             (Verdict::Allow { consumed }, Some(place)) => {
-                if let Some(scope) = authorization.scopes.get_mut(place) {
-                    scope.window.count(record.time);
-                }
-                if let Some(escalation) = consumed.and_then(|id| self.escalations.get_mut(&id)) {
+                authorization.count(place, decided.cost(), record.time);
+                if let Some(escalation) = consumed.and_then(|id| self.escalations.get_mut(&(record.workspace_id, id))) {
                     escalation.status.consume();
                 }
             }
@@ -43,7 +41,7 @@ impl State {
                     escalation_to: escalation_to.clone(),
                     status: Status::Open { expires_at: *expires_at },
                 };
-                self.escalations.insert(*escalation_id, escalation);
+                self.escalations.insert((record.workspace_id, *escalation_id), escalation);
             }
             (Verdict::Allow { .. } | Verdict::Confirm { .. } | Verdict::Escalate { .. }, None) => {
                 unreachable!("only a granted scope is allowed, confirmed or escalated");

@@ -2,6 +2,7 @@
 
 use allowlog_proto::event::{Answer, ConfirmationEvent};
 use allowlog_proto::id::AuthorizationId;
+use allowlog_proto::record::Record;
 use allowlog_proto::text::{Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
 
@@ -21,13 +22,13 @@ pub struct Question {
 }
 
 impl State {
-    pub(super) fn apply_confirmation(&mut self, event: &ConfirmationEvent) {
+    pub(super) fn apply_confirmation(&mut self, record: &Record, event: &ConfirmationEvent) {
         let ConfirmationEvent::Resolved(resolved) = event;
         let Some(question) = self.questions.remove(&resolved.nonce) else {
             unreachable!("an open question is answered, once");
         };
         self.lapses.remove(&(question.expires_at, Lapse::Question(resolved.nonce)));
-        let Some(authorization) = self.authorizations.get_mut(&resolved.authorization_id) else {
+        let Some(authorization) = self.authorizations.get_mut(&(record.workspace_id, resolved.authorization_id)) else {
             unreachable!("a confirmation belongs to an authorization");
         };
         let Some((place, _)) = authorization.scope(&resolved.scope) else {
@@ -40,6 +41,7 @@ impl State {
         };
         let live = authorization.live_mut(place, resolved.resource.clone());
         live.confirmed_until = live.confirmed_until.max(Some(expires_at));
-        self.lapses.insert((expires_at, Lapse::Confirmation(resolved.authorization_id, place, resolved.resource.clone())));
+        let lapse = Lapse::Confirmation(record.workspace_id, resolved.authorization_id, place, resolved.resource.clone());
+        self.lapses.insert((expires_at, lapse));
     }
 }

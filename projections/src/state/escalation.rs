@@ -78,7 +78,7 @@ impl Status {
 impl State {
     pub(super) fn apply_escalation(&mut self, record: &Record, event: &EscalationEvent) {
         let EscalationEvent::Resolved(resolved) = event;
-        let Some(escalation) = self.escalations.get_mut(&resolved.escalation_id) else {
+        let Some(escalation) = self.escalations.get_mut(&(record.workspace_id, resolved.escalation_id)) else {
             unreachable!("an escalation is opened before it is resolved");
         };
         assert!(matches!(escalation.status, Status::Open { .. }), "an escalation is resolved once");

@@ -39,9 +39,7 @@ impl Workspace {
 impl State {
     pub(super) fn apply_signing_key(&mut self, record: &Record, event: &SigningKeyEvent) {
         let SigningKeyEvent::Activated { key_id, public_key, active_from } = event;
-        let Some(workspace) = self.workspaces.get_mut(&record.workspace_id) else {
-            unreachable!("a signing key belongs to a workspace");
-        };
+        let workspace = self.workspace_mut(record);
         let last = workspace.signing_keys.last();
         assert!(last.is_none_or(|last| last.active_from < *active_from), "windows follow each other");
         workspace.signing_keys.push(SigningKey { key_id: *key_id, public_key: *public_key, active_from: *active_from });

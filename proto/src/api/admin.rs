@@ -4,30 +4,97 @@ use serde::Serialize;
 
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, text};
+use crate::event::{Plan, Role, Style};
 use crate::id::{ApiKeyId, KeyId, WorkspaceId};
 use crate::json::Value;
 use crate::text::Name;
 use crate::time::Timestamp;
 
-/// `POST /admin/v1/workspaces` and `POST /admin/v1/workspaces/{id}/api-keys`: something with a name.
+/// `POST /admin/v1/workspaces`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedBody {
+pub struct NewWorkspaceBody {
     /// What people call it.
     pub name: Name,
+    /// What it may use; `enterprise` where the operator does not say.
+    pub plan: Plan,
 }
 
-impl NamedBody {
-    /// Reads `{"name": ...}`.
+impl NewWorkspaceBody {
+    /// Reads `{"name": ..., "plan": ...}`.
     ///
     /// # Errors
     /// Every field at fault.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::of(body, "body");
-        match fields.required("name", text(Name::new)) {
-            Some(name) if fields.is_sound() => Ok(Self { name }),
+        let name = fields.required("name", text(Name::new));
+        let plan = fields.optional("plan", text(plan)).unwrap_or(Plan::Enterprise);
+        match name {
+            Some(name) if fields.is_sound() => Ok(Self { name, plan }),
             _ => Err(fields.into_errors()),
         }
     }
+}
+
+/// `PATCH /admin/v1/workspaces/{id}`: what is absent stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeWorkspaceBody {
+    /// What people call it from now on.
+    pub name: Option<Name>,
+    /// What it may use from now on.
+    pub plan: Option<Plan>,
+}
+
+impl ChangeWorkspaceBody {
+    /// Reads `{"name": ..., "plan": ...}`, at least one of them.
+    ///
+    /// # Errors
+    /// Every field at fault.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::of(body, "body");
+        let name = fields.optional("name", text(Name::new));
+        let plan = fields.optional("plan", text(plan));
+        if name.is_none() && plan.is_none() && fields.is_sound() {
+            fields.refuse("name", "or `plan` is required");
+        }
+        if fields.is_sound() { Ok(Self { name, plan }) } else { Err(fields.into_errors()) }
+    }
+}
+
+/// `POST /admin/v1/workspaces/{id}/api-keys`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKeyBody {
+    /// What people call it.
+    pub name: Name,
+    /// How its text is spelt; `allowly` where the operator does not say.
+    pub style: Style,
+    /// What it may do; `runtime` where the operator does not say.
+    pub role: Role,
+    /// From when on it opens nothing; whether that lies ahead is for the decider to say.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewKeyBody {
+    /// Reads `{"name": ..., "style": ..., "role": ..., "expires_at": ...}`.
+    ///
+    /// # Errors
+    /// Every field at fault.
+    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::of(body, "body");
+        let name = fields.required("name", text(Name::new));
+        let style = text(|t| Style::parse(t).ok_or("must be `allowly`, `permitly` or `affixio`"));
+        let style = fields.optional("style", style).unwrap_or(Style::Allowly);
+        let role = text(|t| Role::parse(t).ok_or("must be `runtime` or `read`"));
+        let role = fields.optional("role", role).unwrap_or(Role::Runtime);
+        let expires_at = fields.optional("expires_at", text(Timestamp::parse));
+        match name {
+            Some(name) if fields.is_sound() => Ok(Self { name, style, role, expires_at }),
+            _ => Err(fields.into_errors()),
+        }
+    }
+}
+
+fn plan(text: &str) -> Result<Plan, &'static str> {
+    Plan::parse(text).ok_or("must be `free`, `starter`, `pro` or `enterprise`")
 }
 
 /// A new workspace with its first keys. Not to be printed: it holds a secret.
@@ -37,6 +104,8 @@ pub struct WorkspaceBody {
     pub workspace_id: WorkspaceId,
     /// What people call it.
     pub name: Name,
+    /// What it may use.
+    pub plan: Plan,
     /// Time of its first record.
     pub created_at: Timestamp,
     /// The whole key, shown this once.
@@ -47,13 +116,15 @@ pub struct WorkspaceBody {
     pub key_id: KeyId,
 }
 
-/// A workspace as it is listed.
-#[derive(Debug, Serialize)]
+/// A workspace as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KnownWorkspaceBody {
     /// Which.
     pub workspace_id: WorkspaceId,
     /// What people call it.
     pub name: Name,
+    /// What it may use.
+    pub plan: Plan,
     /// Time of its first record.
     pub created_at: Timestamp,
 }
@@ -82,8 +153,14 @@ pub struct ApiKeyBody {
     pub api_key_id: ApiKeyId,
     /// What people call it.
     pub name: Name,
+    /// How its text is spelt.
+    pub style: Style,
+    /// What it may do.
+    pub role: Role,
     /// Time of its record.
     pub created_at: Timestamp,
+    /// From when on it opens nothing; null if it does not end by itself.
+    pub expires_at: Option<Timestamp>,
     /// Null while it opens its workspace.
     pub revoked_at: Option<Timestamp>,
 }

@@ -1,13 +1,21 @@
 //! Bodies of the Allowly API in its scopes form.
 
 mod authorizations;
+mod bundles;
 mod check;
+mod conditions;
 mod confirmations;
+mod constraints;
 mod escalations;
 mod receipts;
+mod terms;
+mod tombstones;
 
-pub use authorizations::{AuthorizationBody, CreateBody, RevokeBody, RevokedBody};
-pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody};
+pub use authorizations::{AuthorizationBody, BudgetStandBody, CreateBody, KnownAuthorizationBody, RevokeBody, RevokedBody, Source};
+pub use bundles::{BundleBody, DeletedBundleBody, KnownBundleBody};
+pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody, budget, policy_eval};
 pub use confirmations::{ConfirmBody, ConfirmedBody};
-pub use escalations::{ResolveBody, ResolvedBody};
+pub use escalations::{KnownEscalationBody, ResolveBody, ResolvedBody};
 pub use receipts::{PendingReceipt, ReceiptBody};
+pub use terms::{shown_scope, signed_scope, targets_object};
+pub use tombstones::{KnownTombstoneBody, LiftedTombstoneBody, TombstoneBody};

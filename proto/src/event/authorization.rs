@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Condition;
 use crate::id::{AuthorizationId, ReceiptId};
 use crate::json::CanonicalObject;
+use crate::money::Micros;
 use crate::reason::PolicyVersion;
-use crate::text::{AgentId, Approver, ConstraintItem, Label, Note, Pattern, ScopeName, UserId};
+use crate::text::{AgentId, Approver, BundleId, ConstraintItem, Label, Note, Pattern, ScopeName, UserId};
 use crate::time::Timestamp;
 
 /// What happens to an authorization. It never changes otherwise.
@@ -27,6 +29,25 @@ pub struct Granted {
     pub authorization_id: AuthorizationId,
     /// For whom the agent acts.
     pub user_id: UserId,
+    /// Who may do what; copied from the bundle if there is one.
+    pub terms: Terms,
+    /// From this instant on nothing is allowed.
+    pub expires_at: Timestamp,
+    /// What all allows together may cost.
+    pub budget_limit: Option<Micros>,
+    /// The bundle the scopes were copied from.
+    pub bundle_id: Option<BundleId>,
+    /// The authorization this one follows; that one is not revoked by it.
+    pub replaces: Option<AuthorizationId>,
+    /// The caller's own members for the receipt.
+    pub metadata: CanonicalObject,
+    /// By which version of the decision logic.
+    pub policy_version: PolicyVersion,
+}
+
+/// Who may do what: what an authorization says by itself, or copies from a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
     /// Who acts.
     pub agent_id: AgentId,
     /// What may be done: 1 to 100, each name once, in the caller's order.
@@ -37,14 +58,6 @@ pub struct Granted {
     pub requires_escalation_for: Vec<ScopeName>,
     /// Who is asked, by scope, in canonical order of the names.
     pub escalation_targets: Vec<(ScopeName, Approver)>,
-    /// From this instant on nothing is allowed.
-    pub expires_at: Timestamp,
-    /// The authorization this one follows; that one is not revoked by it.
-    pub replaces: Option<AuthorizationId>,
-    /// The caller's own members for the receipt.
-    pub metadata: CanonicalObject,
-    /// By which version of the decision logic.
-    pub policy_version: PolicyVersion,
 }
 
 /// One scope of an authorization.
@@ -69,6 +82,19 @@ pub struct Constraints {
     pub allowed_domains: Option<Vec<ConstraintItem>>,
     /// Recorded and signed; its meaning belongs to the caller.
     pub allowed_fields: Option<Vec<ConstraintItem>>,
+    /// One that matches makes the check a confirm. At most 10 conditions in all three lists.
+    pub confirm_when: Option<Vec<Condition>>,
+    /// One that matches makes the check an escalate.
+    pub escalate_when: Option<Vec<Condition>>,
+    /// One that matches makes the check a deny.
+    pub deny_when: Option<Vec<Condition>>,
+}
+
+impl Constraints {
+    /// Whether there is any condition.
+    pub fn has_conditions(&self) -> bool {
+        [&self.confirm_when, &self.escalate_when, &self.deny_when].iter().any(|list| list.as_ref().is_some_and(|l| !l.is_empty()))
+    }
 }
 
 /// An authorization was withdrawn.

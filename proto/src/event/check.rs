@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Condition;
 use crate::id::{AuthorizationId, EscalationId, Nonce, ReceiptId};
 use crate::json::CanonicalObject;
 use crate::money::Micros;
@@ -36,6 +37,10 @@ pub struct Decided {
     pub estimated_cost: Option<Micros>,
     /// The caller's context, without the server's members.
     pub context: CanonicalObject,
+    /// The budget as it stood before, if it was looked at.
+    pub budget: Option<Budget>,
+    /// What came of the scope's conditions.
+    pub evaluation: Evaluation,
     /// The answer, with what it minted or consumed.
     pub verdict: Verdict,
     /// Why.
@@ -61,7 +66,30 @@ pub enum Subject {
         user_id: UserId,
         /// As granted.
         agent_id: AgentId,
+        /// As granted.
+        expires_at: Timestamp,
     },
+}
+
+/// A budget as it stood before a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// What all allows together may cost.
+    pub limit: Micros,
+    /// What those before this one cost.
+    pub spent: Micros,
+}
+
+/// What came of the conditions of a scope. What the field held is in the context beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evaluation {
+    /// The scope has none, or is not granted.
+    NoConditions,
+    /// None matched, or nothing depended on them.
+    NoneFired,
+    /// This one matched, or could not be evaluated, and routed the decision.
+    Fired(Box<Condition>),
 }
 
 /// The answer, with what it minted or consumed.
@@ -93,6 +121,22 @@ pub enum Verdict {
         /// Whether this check opened the question.
         opened: bool,
     },
+}
+
+impl Decided {
+    /// What it was estimated to cost: nothing where the caller gave no estimate.
+    pub fn cost(&self) -> Micros {
+        self.estimated_cost.unwrap_or_default()
+    }
+
+    /// What is spent of the budget after this decision: only an allow costs.
+    pub fn spent_after(&self, budget: Budget) -> Micros {
+        match self.verdict {
+            // The decider allows only what stays within the limit, so the sum is one.
+            Verdict::Allow { .. } => budget.spent.checked_add(self.cost()).unwrap_or(budget.limit),
+            Verdict::Deny | Verdict::Confirm { .. } | Verdict::Escalate { .. } => budget.spent,
+        }
+    }
 }
 
 impl Verdict {

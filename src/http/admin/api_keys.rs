@@ -1,8 +1,9 @@
 //! `POST`, `GET /admin/v1/workspaces/{id}/api-keys` and `DELETE .../api-keys/{api_key_id}`.
 
-use allowlog_projections::command::{Command, Operation};
+use allowlog_projections::command::{Command, NewApiKey, Operation};
 use allowlog_projections::decide::Outcome;
-use allowlog_proto::api::admin::{ApiKeyBody, ApiKeysBody, NamedBody, NewApiKeyBody};
+use allowlog_projections::state::ApiKey;
+use allowlog_proto::api::admin::{ApiKeyBody, ApiKeysBody, NewApiKeyBody, NewKeyBody};
 use allowlog_proto::id::ApiKeyId;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Json;
@@ -23,25 +24,21 @@ pub async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
     let workspace_id = workspace_id(path)?;
-    let body = NamedBody::parse(&call::body(request, BODY_BYTES_MAX).await?).map_err(ApiError::invalid)?;
-    let (text, api_key) = api_key::draw(body.name, &app.keyring);
+    let body = NewKeyBody::parse(&call::body(request, BODY_BYTES_MAX).await?).map_err(ApiError::invalid)?;
+    let (text, api_key) = api_key::draw(body, &app.keyring);
     let command = Command::Operator(Operation::CreateApiKey { workspace_id, api_key });
     let Outcome::ApiKeyCreated(created) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
-    let known = ApiKeyBody { api_key_id: created.api_key_id, name: created.name, created_at: created.created_at, revoked_at: None };
+    let NewApiKey { api_key_id, name, style, role, expires_at, .. } = created.api_key;
+    let known = ApiKeyBody { api_key_id, name, style, role, created_at: created.created_at, expires_at, revoked_at: None };
     Ok((StatusCode::CREATED, Json(NewApiKeyBody { api_key: text, known })))
 }
 
 /// Every API key of a workspace, oldest first, without the secrets.
 pub async fn list(_: Operator, State(app): State<App>, path: Result<Path<String>, PathRejection>) -> Result<Json<ApiKeysBody>, ApiError> {
     let workspace_id = workspace_id(path)?;
-    let read = app.engine.read(move |state| {
-        let keys = state.api_keys(workspace_id).map(|(api_key_id, key)| ApiKeyBody {
-            api_key_id,
-            name: key.name.clone(),
-            created_at: key.created_at,
-            revoked_at: key.revoked_at,
-        });
-        state.workspace(workspace_id).map(|_| keys.collect::<Vec<_>>())
+    let read = app.engine.read(move |state, _| {
+        state.workspace(workspace_id)?;
+        Some(state.api_keys(workspace_id).map(|(id, key)| known(id, key)).collect::<Vec<_>>())
     });
     let mut items = read.await?.ok_or_else(|| ApiError::not_found("workspace"))?;
     items.sort_by_key(|key| (key.created_at, key.api_key_id));
@@ -59,5 +56,17 @@ pub async fn revoke(
     let api_key_id = ApiKeyId::parse(&api_key_id).ok_or_else(|| ApiError::not_found("API key"))?;
     let command = Command::Operator(Operation::RevokeApiKey { workspace_id, api_key_id });
     let Outcome::ApiKeyRevoked(revoked) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
-    Ok(Json(ApiKeyBody { api_key_id, name: revoked.name, created_at: revoked.created_at, revoked_at: Some(revoked.revoked_at) }))
+    Ok(Json(ApiKeyBody { revoked_at: Some(revoked.revoked_at), ..known(api_key_id, &revoked.api_key) }))
+}
+
+fn known(api_key_id: ApiKeyId, key: &ApiKey) -> ApiKeyBody {
+    ApiKeyBody {
+        api_key_id,
+        name: key.name.clone(),
+        style: key.style,
+        role: key.role,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+    }
 }

@@ -1,8 +1,9 @@
-//! `POST /admin/v1/workspaces/{id}/signing-keys`: rotation.
+//! `GET`, `POST /admin/v1/workspaces/{id}/signing-keys`: the windows, and rotation.
 
 use allowlog_projections::command::{Command, Operation};
 use allowlog_projections::decide::Outcome;
 use allowlog_proto::api::admin::SigningKeyBody;
+use allowlog_proto::key_document::KeyDocument;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -13,6 +14,13 @@ use super::{Operator, workspace_id};
 use crate::app::App;
 use crate::http::{ApiError, call};
 
+/// Every key the workspace ever signed with, as the public document has them.
+pub async fn list(_: Operator, State(app): State<App>, path: Result<Path<String>, PathRejection>) -> Result<Json<KeyDocument>, ApiError> {
+    let id = workspace_id(path)?;
+    let document = app.engine.read(move |state, _| state.workspace(id).map(|workspace| workspace.key_document(id))).await?;
+    document.map(Json).ok_or_else(|| ApiError::not_found("workspace"))
+}
+
 /// Draws a new signing key; it signs from now on, and the one before stays in the key document for ever.
 pub async fn rotate(
     _: Operator,
@@ -22,7 +30,7 @@ pub async fn rotate(
 ) -> Result<(StatusCode, Json<SigningKeyBody>), ApiError> {
     let workspace_id = workspace_id(path)?;
     call::body(request, BODY_BYTES_MAX).await?; // nothing in it is asked for
-    let exists = app.engine.read(move |state| state.workspace(workspace_id).is_some()).await?;
+    let exists = app.engine.read(move |state, _| state.workspace(workspace_id).is_some()).await?;
     if !exists {
         return Err(ApiError::not_found("workspace"));
     }

@@ -1,14 +1,24 @@
-//! `POST /v1/authorizations` and `DELETE /v1/authorizations/{id}`.
+//! `/v1/authorizations` and `/v1/authorizations/{id}`.
 
-use allowlog_projections::command::{Action, Command};
+use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
-use allowlog_proto::api::allowly::{AuthorizationBody, CreateBody, PendingReceipt, RevokeBody, RevokedBody};
+use allowlog_projections::state::{Authorization, Scope};
+use allowlog_proto::api::allowly::{
+    AuthorizationBody, BudgetStandBody, CreateBody, KnownAuthorizationBody, PendingReceipt, RevokeBody, RevokedBody, shown_scope,
+    targets_object,
+};
+use allowlog_proto::api::page::PageBody;
+use allowlog_proto::event::{Budget, Grant};
 use allowlog_proto::id::AuthorizationId;
+use allowlog_proto::json::Value;
 use allowlog_proto::limits::{BODY_BYTES_MAX, BODY_METADATA_BYTES_MAX};
+use allowlog_proto::money::Micros;
+use allowlog_proto::text::ScopeName;
+use allowlog_proto::time::Timestamp;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::path_id;
 use crate::app::App;
@@ -16,24 +26,50 @@ use crate::http::{ApiError, call};
 
 /// Records a permission.
 pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<AuthorizationBody>), ApiError> {
-    let (credential, body) = call::parse(&app, request, BODY_METADATA_BYTES_MAX, CreateBody::parse).await?;
-    let command = Command::Caller(credential, Action::Create(Box::new(body)));
-    let Outcome::Created(created) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
-    let granted = created.granted;
-    let targets = granted.escalation_targets.into_iter();
+    let call = call::parse(&app, request, BODY_METADATA_BYTES_MAX, CreateBody::parse).await?;
+    let command = call.command(|body| Action::Create(Box::new(body)));
+    let Outcome::Created(created) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
+    let (granted, created_at) = (created.granted, created.created_at);
+    let terms = granted.terms;
     let body = AuthorizationBody {
         authorization_id: granted.authorization_id,
-        created_at: created.created_at,
+        created_at,
         expires_at: granted.expires_at,
         user_id: granted.user_id,
-        agent_id: granted.agent_id,
-        bundle_id: None,
-        requires_confirm_for: granted.requires_confirm_for,
-        requires_escalation_for: granted.requires_escalation_for,
-        escalation_targets: targets.map(|(scope, target)| (scope.as_str().to_owned(), target)).collect(),
-        receipt: PendingReceipt::new(granted.receipt_id, created.created_at, &app.public_url),
+        agent_id: terms.agent_id,
+        bundle_id: granted.bundle_id,
+        requires_confirm_for: terms.requires_confirm_for,
+        requires_escalation_for: terms.requires_escalation_for,
+        escalation_targets: Value::Object(targets_object(&terms.escalation_targets)),
+        budget: granted.budget_limit.map(|limit| stand(Budget { limit, spent: Micros::default() })),
+        receipt: PendingReceipt::new(granted.receipt_id, created_at, &app.public_url),
     };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// An authorization as it stands.
+pub async fn by_id(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<KnownAuthorizationBody>, ApiError> {
+    let credential = call::credential(&app, &headers)?;
+    let id = AuthorizationId::parse(&path_id(path));
+    let read = app.engine.read_as(credential, move |state, workspace_id, now| {
+        let id = id?;
+        Some(known(id, state.authorization(workspace_id, id)?, now))
+    });
+    read.await?.map(Json).ok_or_else(|| ApiError::not_found("authorization"))
+}
+
+/// The authorizations of the workspace, newest first.
+pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownAuthorizationBody>>, ApiError> {
+    let (credential, page) = call::page(&app, &headers, &uri, AuthorizationId::parse).await?;
+    let read = app.engine.read_as(credential, move |state, workspace_id, now| {
+        let behind = state.authorizations(workspace_id, page.after).rev().take(page.limit.saturating_add(1));
+        behind.map(|(id, authorization)| known(id, authorization, now)).collect()
+    });
+    Ok(Json(PageBody::new(read.await?, page.limit, |last| last.authorization_id.to_string())))
 }
 
 /// Withdraws a permission.
@@ -42,13 +78,44 @@ pub async fn revoke(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<RevokedBody>, ApiError> {
-    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, RevokeBody::parse).await?;
+    let call = call::parse(&app, request, BODY_BYTES_MAX, RevokeBody::parse).await?;
     let id = AuthorizationId::parse(&path_id(path));
-    let command = Command::Caller(credential, Action::Revoke(id, Box::new(body)));
-    let Outcome::Revoked(revoked) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
+    let command = call.command(|body| Action::Revoke(id, Box::new(body)));
+    let Outcome::Revoked(revoked) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok(Json(RevokedBody {
         authorization_id: revoked.authorization_id,
         revoked_at: revoked.revoked_at,
         receipt: PendingReceipt::new(revoked.receipt_id, revoked.revoked_at, &app.public_url),
     }))
+}
+
+fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: Timestamp) -> KnownAuthorizationBody {
+    let scopes = &authorization.scopes;
+    let listed =
+        |is_listed: fn(&Scope) -> bool| -> Vec<ScopeName> { scopes.iter().filter(|s| is_listed(s)).map(|s| s.name.clone()).collect() };
+    let targets: Vec<_> = scopes.iter().filter_map(|s| Some((s.name.clone(), s.escalation_to.clone()?))).collect();
+    KnownAuthorizationBody {
+        authorization_id,
+        status: match authorization.revoked_at {
+            Some(_) => "revoked",
+            None if now >= authorization.expires_at => "expired",
+            None => "active",
+        },
+        created_at: Timestamp::from_ms(authorization_id.time_ms()).unwrap_or_default(),
+        expires_at: authorization.expires_at,
+        revoked_at: authorization.revoked_at,
+        user_id: authorization.user_id.clone(),
+        agent_id: authorization.agent_id.clone(),
+        bundle_id: authorization.bundle_id.clone(),
+        scopes: scopes.iter().map(|s| shown_scope(&Grant { name: s.name.clone(), constraints: s.constraints.clone() })).collect(),
+        requires_confirm_for: listed(|s| s.requires_confirm),
+        requires_escalation_for: listed(|s| s.requires_escalation),
+        escalation_targets: Value::Object(targets_object(&targets)),
+        replaces: authorization.replaces,
+        budget: authorization.budget.map(stand),
+    }
+}
+
+const fn stand(budget: Budget) -> BudgetStandBody {
+    BudgetStandBody { budget_limit_micros: budget.limit, budget_spent_micros: budget.spent }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use allowlog_projections::command::{Action, Command};
+use allowlog_projections::command::Action;
 use allowlog_projections::decide::{Checked, Outcome};
-use allowlog_proto::api::allowly::{CheckBody, CheckedBody, EscalationBody, PendingReceipt, ReceiptBody, ResultBody};
+use allowlog_proto::api::allowly::{CheckBody, CheckedBody, EscalationBody, PendingReceipt, ReceiptBody, ResultBody, budget, policy_eval};
 use allowlog_proto::event::{Decided, Subject, Verdict};
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
+use allowlog_proto::json::Value;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use allowlog_proto::reason::PolicyVersion;
 use axum::Json;
@@ -23,17 +24,13 @@ const WAIT: Duration = Duration::from_millis(800);
 /// Decides each scope, and answers 200 whatever the decision.
 pub async fn check(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let wait = call::switch(request.uri().query(), "wait");
-    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, CheckBody::parse).await?;
+    let call = call::parse(&app, request, BODY_BYTES_MAX, CheckBody::parse).await?;
     let wait = match wait {
         Ok(wait) => wait,
-        Err(error) => {
-            app.engine.authenticate(credential).await?;
-            return Err(error);
-        }
+        Err(error) => return call.refuse(&app, error).await,
     };
-    let asked = body.authorization_id.clone();
-    let command = Command::Caller(credential, Action::Check(Box::new(body)));
-    let committed = app.engine.submit(command).await?;
+    let asked = call.body.authorization_id.clone();
+    let committed = app.submit(call.command(|body| Action::Check(Box::new(body)))).await?;
     let Outcome::Checked(checked) = committed.outcome else { return Err(ApiError::internal()) };
     // The check is decided and durable: from here on nothing may turn the answer into an error, or keep it too long.
     let mut signed = Signed::default();
@@ -71,17 +68,17 @@ impl Signed {
 }
 
 fn answer<'a>(app: &App, asked: &'a str, checked: &'a Checked, mut signed: Signed) -> CheckedBody<'a> {
-    let (user_id, agent_id) = match checked.results.first().map(|result| &result.subject) {
-        Some(Subject::Known { user_id, agent_id, .. }) => (user_id.as_str(), agent_id.as_str()),
-        Some(Subject::Unknown { .. }) | None => ("unknown", "unknown"),
+    let (user_id, agent_id, expires_at) = match checked.results.first().map(|result| &result.subject) {
+        Some(Subject::Known { user_id, agent_id, expires_at, .. }) => (user_id.as_str(), agent_id.as_str(), Some(*expires_at)),
+        Some(Subject::Unknown { .. }) | None => ("unknown", "unknown", None),
     };
     let results = checked.results.iter();
     CheckedBody {
         authorization_id: asked,
         user_id,
         agent_id,
-        authorization_expires_at: checked.authorization_expires_at,
-        policy_version: PolicyVersion::CURRENT.as_str(),
+        authorization_expires_at: expires_at,
+        policy_version: checked.results.first().map_or(PolicyVersion::CURRENT, |result| result.policy_version).as_str(),
         results: results.map(|decided| (decided.scope.as_str(), result(decided, signed.take(app, checked, decided.receipt_id)))).collect(),
     }
 }
@@ -91,6 +88,8 @@ fn result(decided: &Decided, receipt: ReceiptBody) -> ResultBody<'_> {
         decision: decided.verdict.decision(),
         reason: decided.reason,
         receipt,
+        budget: budget(decided).map(Value::Object),
+        policy_eval: policy_eval(decided).map(Value::Object),
         confirm_nonce: None,
         confirm_expires_at: None,
         confirm_prompt_hint: None,

@@ -1,6 +1,6 @@
 //! `POST /v1/confirmations/{nonce}`: the user answered.
 
-use allowlog_projections::command::{Action, Command};
+use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
 use allowlog_proto::api::allowly::{ConfirmBody, ConfirmedBody};
 use allowlog_proto::event::Answer;
@@ -20,11 +20,11 @@ pub async fn confirm(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<ConfirmedBody>, ApiError> {
-    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, ConfirmBody::parse).await?;
+    let call = call::parse(&app, request, BODY_BYTES_MAX, ConfirmBody::parse).await?;
     let nonce = Nonce::parse(&path_id(path));
-    let command = Command::Caller(credential, Action::Confirm(nonce, body));
-    let Outcome::Confirmed(confirmed) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
-    Ok(Json(match confirmed.answer {
+    let command = call.command(|body| Action::Confirm(nonce, body));
+    let Outcome::Confirmed(answer) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
+    Ok(Json(match answer {
         Answer::Approved { confirmation_id, expires_at } => {
             ConfirmedBody { decision: "approved", authorization_id: Some(confirmation_id), expires_at: Some(expires_at) }
         }

@@ -1,17 +1,72 @@
-//! `POST /v1/escalations/{id}/resolve`: a third party answered.
+//! `/v1/escalations`, `/v1/escalations/{id}` and `/v1/escalations/{id}/resolve`: what third parties are asked, and answered.
 
-use allowlog_projections::command::{Action, Command};
+use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
-use allowlog_proto::api::allowly::{PendingReceipt, ResolveBody, ResolvedBody};
+use allowlog_projections::state::{Escalation, Status};
+use allowlog_proto::api::allowly::{KnownEscalationBody, PendingReceipt, ResolveBody, ResolvedBody};
+use allowlog_proto::api::envelope::FieldError;
+use allowlog_proto::api::page::{PageBody, parameter};
 use allowlog_proto::id::EscalationId;
-use allowlog_proto::limits::BODY_BYTES_MAX;
+use allowlog_proto::limits::{BODY_BYTES_MAX, ESCALATION_LIFE_MS};
+use allowlog_proto::time::Timestamp;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Uri};
 
 use super::path_id;
 use crate::app::App;
 use crate::http::{ApiError, call};
+
+/// Escalations looked at for one page, so that a rare status holds nobody up; such a page is short and has a cursor.
+const EXAMINED_MAX: usize = 10_000;
+const STATUSES: [&str; 4] = ["pending", "approved", "rejected", "expired"];
+
+/// An escalation as it stands.
+pub async fn by_id(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<KnownEscalationBody>, ApiError> {
+    let credential = call::credential(&app, &headers)?;
+    let id = EscalationId::parse(&path_id(path));
+    let read = app.engine.read_as(credential, move |state, workspace_id, now| {
+        let id = id?;
+        Some(known(id, state.escalation(workspace_id, id)?, now))
+    });
+    read.await?.map(Json).ok_or_else(|| ApiError::not_found("escalation"))
+}
+
+/// The escalations of the workspace, newest first; `status` picks those that stand so.
+pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownEscalationBody>>, ApiError> {
+    let (credential, page) = call::page(&app, &headers, &uri, EscalationId::parse).await?;
+    let mut errors = Vec::new();
+    let pairs = call::pairs(uri.query());
+    let wanted = parameter(&pairs, "status", &mut errors).map(str::to_owned);
+    if wanted.as_deref().is_some_and(|wanted| !STATUSES.contains(&wanted)) {
+        errors.push(FieldError::new("query.status", "must be `pending`, `approved`, `rejected` or `expired`"));
+    }
+    if !errors.is_empty() {
+        app.engine.authenticate(credential).await?;
+        return Err(ApiError::invalid(errors));
+    }
+    let read = app.engine.read_as(credential, move |state, workspace_id, now| {
+        let (mut items, mut last) = (Vec::new(), None);
+        let mut behind = state.escalations(workspace_id, page.after).rev();
+        for (id, escalation) in behind.by_ref().take(EXAMINED_MAX) {
+            last = Some(id);
+            let known = known(id, escalation, now);
+            items.extend(Some(known).filter(|one| wanted.as_deref().is_none_or(|wanted| one.status == wanted)));
+            if items.len() == page.limit {
+                break;
+            }
+        }
+        let has_more = behind.next().is_some();
+        (items, last.filter(|_| has_more).map(|id| id.to_string()))
+    });
+    let (items, next) = read.await?;
+    Ok(Json(PageBody::up_to(items, next.as_deref())))
+}
 
 /// Records the third party's answer.
 pub async fn resolve(
@@ -19,10 +74,10 @@ pub async fn resolve(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<ResolvedBody>, ApiError> {
-    let (credential, body) = call::parse(&app, request, BODY_BYTES_MAX, ResolveBody::parse).await?;
+    let call = call::parse(&app, request, BODY_BYTES_MAX, ResolveBody::parse).await?;
     let id = EscalationId::parse(&path_id(path));
-    let command = Command::Caller(credential, Action::Resolve(id, Box::new(body)));
-    let Outcome::Resolved(resolved) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
+    let command = call.command(|body| Action::Resolve(id, Box::new(body)));
+    let Outcome::Resolved(resolved) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok(Json(ResolvedBody {
         escalation_id: resolved.escalation_id,
         status: resolved.resolution,
@@ -30,4 +85,27 @@ pub async fn resolve(
         resolved_at: resolved.resolved_at,
         receipt: resolved.receipt_id.map(|id| PendingReceipt::new(id, resolved.resolved_at, &app.public_url)),
     }))
+}
+
+fn known(escalation_id: EscalationId, escalation: &Escalation, now: Timestamp) -> KnownEscalationBody {
+    let created_at = Timestamp::from_ms(escalation_id.time_ms()).unwrap_or_default();
+    let (status, resolved) = match &escalation.status {
+        Status::Open { expires_at } if now < *expires_at => ("pending", None),
+        Status::Open { .. } => ("expired", None),
+        Status::Approved { by, at, .. } => ("approved", Some((by.clone(), *at))),
+        Status::Rejected { by, at } => ("rejected", Some((by.clone(), *at))),
+    };
+    let (resolved_by, resolved_at) = resolved.unzip();
+    KnownEscalationBody {
+        escalation_id,
+        status,
+        authorization_id: escalation.authorization_id,
+        scope: escalation.scope.clone(),
+        resource: escalation.resource.clone(),
+        escalation_to: escalation.escalation_to.clone(),
+        created_at,
+        expires_at: created_at.saturating_add_ms(ESCALATION_LIFE_MS),
+        resolved_by,
+        resolved_at,
+    }
 }

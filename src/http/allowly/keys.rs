@@ -16,6 +16,6 @@ use crate::http::ApiError;
 pub async fn document(State(app): State<App>, path: Result<Path<String>, PathRejection>) -> Result<impl IntoResponse, ApiError> {
     let unknown = || ApiError::not_found("workspace");
     let id = WorkspaceId::parse(&path_id(path)).ok_or_else(unknown)?;
-    let document: Option<KeyDocument> = app.engine.read(move |state| state.workspace(id).map(|w| w.key_document(id))).await?;
+    let document: Option<KeyDocument> = app.engine.read(move |state, _| state.workspace(id).map(|w| w.key_document(id))).await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=3600")], Json(document.ok_or_else(unknown)?)))
 }

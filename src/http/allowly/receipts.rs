@@ -30,7 +30,7 @@ pub async fn by_id(
 
 /// The receipt of a workspace; the log is read beside the threads that answer.
 pub(super) async fn find(app: &App, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<ReceiptBody>, ApiError> {
-    let keys = app.engine.read(move |state| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
+    let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
     let (store, keyring) = (Arc::clone(&app.store), Arc::clone(&app.keyring));
     let found = tokio::task::spawn_blocking(move || find_in_log(&store, &keyring, workspace_id, id, &keys.unwrap_or_default())).await;
     Ok(match found.map_err(|_| ApiError::internal())?? {

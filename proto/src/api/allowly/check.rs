@@ -2,11 +2,13 @@
 
 use serde::{Serialize, Serializer};
 
+use super::conditions;
 use super::receipts::ReceiptBody;
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, integer, text};
+use crate::event::{Decided, Evaluation};
 use crate::id::{EscalationId, Nonce};
-use crate::json::{CanonicalObject, Value};
+use crate::json::{CanonicalObject, Object, Value};
 use crate::limits::{CONTEXT_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
 use crate::money::Micros;
 use crate::reason::{Decision, Reason};
@@ -28,8 +30,8 @@ pub struct CheckBody {
     pub estimated_cost: Option<Micros>,
     /// Can be signed, holds no reserved name.
     pub context: CanonicalObject,
-    /// `context.initiated_by`, if it is a string: the one member a static constraint looks at.
-    pub initiated_by: Option<Box<str>>,
+    /// The same as members: what constraints and conditions look at.
+    pub facts: Object,
 }
 
 /// Members of a receipt's context that are the server's.
@@ -47,10 +49,10 @@ impl CheckBody {
         let resource = fields.optional("resource", text(Resource::new));
         let session_id = fields.optional("session_id", text(SessionId::new));
         let estimated_cost = fields.optional("estimated_cost_micros", integer(0, SAFE_INTEGER_MAX)).and_then(Micros::new);
-        let (context, initiated_by) = context(&mut fields);
+        let (context, facts) = context(&mut fields);
         match authorization_id {
             Some(authorization_id) if fields.is_sound() => {
-                Ok(Self { authorization_id, scopes, resource, session_id, estimated_cost, context, initiated_by })
+                Ok(Self { authorization_id, scopes, resource, session_id, estimated_cost, context, facts })
             }
             _ => Err(fields.into_errors()),
         }
@@ -72,12 +74,12 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
     scopes
 }
 
-fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Option<Box<str>>) {
+fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Object) {
     let Some((object, context)) = fields.signable("context", &RESERVED_CONTEXT) else { return Default::default() };
     if context.compact_len() > CONTEXT_BYTES_MAX {
         fields.refuse("context", format!("must be at most {CONTEXT_BYTES_MAX} bytes as compact JSON"));
     }
-    (context, object.get("initiated_by").and_then(Value::as_text).map(Into::into))
+    (context, object.clone())
 }
 
 /// The answer to a check.
@@ -111,6 +113,12 @@ pub struct ResultBody<'a> {
     pub reason: Reason,
     /// Pending, or signed where the caller waited and it was done in time.
     pub receipt: ReceiptBody,
+    /// Where a budget was evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Value>,
+    /// Where the scope has conditions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_eval: Option<Value>,
     /// On confirm: what the user's answer is posted to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_nonce: Option<Nonce>,
@@ -145,4 +153,36 @@ pub struct EscalationBody<'a> {
     pub escalation_to: Option<&'a Approver>,
     /// When it lapses.
     pub expires_at: Timestamp,
+}
+
+/// What a decision says of the budget, in the answer and in the receipt's context, if one was evaluated.
+pub fn budget(decided: &Decided) -> Option<Object> {
+    let budget = decided.budget?;
+    let mut object = Object::new();
+    for (name, amount) in [
+        ("limit_micros", budget.limit),
+        ("spent_micros", budget.spent),
+        ("estimated_cost_micros", decided.cost()),
+        ("spent_after_micros", decided.spent_after(budget)),
+    ] {
+        object.insert(name, Value::Int(amount.get()));
+    }
+    Some(object)
+}
+
+/// What a decision says of the conditions, in the answer and in the receipt, if the scope has any.
+pub fn policy_eval(decided: &Decided) -> Option<Object> {
+    let (matched, found) = match &decided.evaluation {
+        Evaluation::NoConditions => return None,
+        Evaluation::NoneFired => (Value::Null, Value::Null),
+        Evaluation::Fired(condition) => {
+            let found = decided.context.to_object().remove(condition.field.as_str());
+            let scalar = found.filter(|value| matches!(value, Value::Bool(_) | Value::Int(_) | Value::Text(_)));
+            (Value::Object(conditions::matched(condition)), scalar.unwrap_or(Value::Null))
+        }
+    };
+    let mut object = Object::new();
+    object.insert("matched_condition", matched);
+    object.insert("field_value", found);
+    Some(object)
 }

@@ -6,9 +6,9 @@ use super::receipts::PendingReceipt;
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, text};
 use crate::event::Resolution;
-use crate::id::EscalationId;
+use crate::id::{AuthorizationId, EscalationId};
 use crate::json::Value;
-use crate::text::{Approver, Note};
+use crate::text::{Approver, Note, Resource, ScopeName};
 use crate::time::Timestamp;
 
 /// A third party's answer.
@@ -59,4 +59,29 @@ pub struct ResolvedBody {
     pub resolved_at: Timestamp,
     /// Null when the same answer had been given before.
     pub receipt: Option<PendingReceipt>,
+}
+
+/// An escalation as it stands: the answer to `GET /v1/escalations/{id}`, and an item of the list.
+#[derive(Debug, Serialize)]
+pub struct KnownEscalationBody {
+    /// Which.
+    pub escalation_id: EscalationId,
+    /// `pending`, `approved`, `rejected`, or `expired` where nobody answered in time.
+    pub status: &'static str,
+    /// About which authorization.
+    pub authorization_id: AuthorizationId,
+    /// About which of its scopes.
+    pub scope: ScopeName,
+    /// On which resource.
+    pub resource: Option<Resource>,
+    /// Who is asked, null if the grant does not say.
+    pub escalation_to: Option<Approver>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it lapses, or would have.
+    pub expires_at: Timestamp,
+    /// Who answered; null while nobody has.
+    pub resolved_by: Option<Approver>,
+    /// When; null while nobody has.
+    pub resolved_at: Option<Timestamp>,
 }
