@@ -1,9 +1,14 @@
 //! Bodies of the Allowly API: what is taken, and every field that is refused under its path.
 
+mod admin;
 mod authorizations;
+mod bundles;
 mod check;
+mod conditions;
 mod confirmations;
 mod escalations;
+mod page;
+mod tombstones;
 
 use allowlog_proto::api::envelope::FieldError;
 use allowlog_proto::json::{CanonicalObject, Value};

@@ -1,7 +1,7 @@
 //! Records, frames and the chain: what is written is read back, and nothing else is.
 
 use allowlog_proto::chain::{Chain, ChainError, Fault, Hash};
-use allowlog_proto::event::{AuthorizationEvent, Constraints, Event, Grant, Granted};
+use allowlog_proto::event::{AuthorizationEvent, Constraints, Event, Grant, Granted, Terms};
 use allowlog_proto::frame::{FRAME_CLOSING_BYTES, FRAME_HEADER_BYTES, Frame, FrameBuilder, FrameError, FrameHeader};
 use allowlog_proto::id::{KeyId, WorkspaceId};
 use allowlog_proto::limits::{CONSTRAINT_LIST_MAX, FRAME_BYTES_MAX, METADATA_BYTES_MAX, RECORD_BYTES_MAX, SCOPES_GRANTED_MAX};
@@ -269,8 +269,9 @@ fn records_of_another_version_or_time_are_refused() {
         bytes[at..at + new.len()].copy_from_slice(new);
         Record::decode(&bytes).map(|_| ())
     };
-    assert_eq!(with(0, &[1]), Ok(()));
-    assert_eq!(with(0, &[2]), Err(RecordError::Version(2)));
+    assert_eq!(with(0, &[2]), Ok(()));
+    assert_eq!(with(0, &[1]), Err(RecordError::Version(1)), "what came before 1.0 is refused by its version");
+    assert_eq!(with(0, &[3]), Err(RecordError::Version(3)));
     assert_eq!(with(0, &[0]), Err(RecordError::Version(0)));
     assert_eq!(with(25, &Timestamp::MAX.as_ms().to_be_bytes()), Ok(()));
     assert_eq!(with(25, &(Timestamp::MAX.as_ms() + 1).to_be_bytes()), Err(RecordError::Time));
@@ -310,11 +311,12 @@ fn largest_grant(items: usize, metadata: usize) -> Event {
         allowed_initiators: Some(items.clone()),
         allowed_domains: Some(items.clone()),
         allowed_fields: Some(items),
+        ..Constraints::default()
     };
     let scope = |i: usize| Grant { name: ScopeName::new(&format!("s{i}")).unwrap(), constraints: Some(Box::new(constraints.clone())) };
     let text = "a".repeat(metadata - r#"{"a":""}"#.len());
     Event::Authorization(AuthorizationEvent::Granted(Box::new(Granted {
-        scopes: (0..SCOPES_GRANTED_MAX).map(scope).collect(),
+        terms: Terms { scopes: (0..SCOPES_GRANTED_MAX).map(scope).collect(), ..granted.terms },
         metadata: fixtures::object(&format!(r#"{{"a":"{text}"}}"#)),
         ..*granted
     })))

@@ -2,17 +2,19 @@
 
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
-    Answer, ApiKeyEvent, AuthorizationEvent, CheckEvent, ConfirmationEvent, ConfirmationResolved, Constraints, Decided, EscalationEvent,
-    EscalationResolved, Event, Grant, Granted, Resolution, Revoked, SigningKeyEvent, Subject, Verdict, WorkspaceEvent,
+    Answer, ApiKeyEvent, AuthorizationEvent, Budget, Bundle, BundleEvent, CheckEvent, Condition, ConfirmationEvent, ConfirmationResolved,
+    Constraints, Decided, EscalationEvent, EscalationResolved, Evaluation, Event, Grant, Granted, Plan, Resolution, Revoked, Role, Scalar,
+    SigningKeyEvent, Style, Subject, Terms, Test, TombstoneEvent, Verdict, WorkspaceEvent,
 };
 use allowlog_proto::frame::{Frame, FrameBuilder};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, WorkspaceId};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, TombstoneId, WorkspaceId};
 use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::money::Micros;
 use allowlog_proto::reason::{PolicyVersion, Reason};
-use allowlog_proto::record::Record;
+use allowlog_proto::record::{Record, Request};
 use allowlog_proto::text::{
-    AgentId, Approver, ConstraintItem, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId, UserId,
+    AgentId, Approver, BundleId, ConditionField, ConditionText, ConstraintItem, IdempotencyKey, Label, Name, Note, OpaqueId, Pattern,
+    Resource, ScopeName, SessionId, UserId,
 };
 use allowlog_proto::time::Timestamp;
 
@@ -32,6 +34,7 @@ macro_rules! variants {
 
 variants!(EVENTS, event_label, Event, {
     Event::Workspace(WorkspaceEvent::Created { .. }) => "workspace created",
+    Event::Workspace(WorkspaceEvent::Changed { .. }) => "workspace changed",
     Event::ApiKey(ApiKeyEvent::Created { .. }) => "api key created",
     Event::ApiKey(ApiKeyEvent::Revoked { .. }) => "api key revoked",
     Event::SigningKey(SigningKeyEvent::Activated { .. }) => "signing key activated",
@@ -40,6 +43,10 @@ variants!(EVENTS, event_label, Event, {
     Event::Check(CheckEvent::Decided(_)) => "check decided",
     Event::Confirmation(ConfirmationEvent::Resolved(_)) => "confirmation resolved",
     Event::Escalation(EscalationEvent::Resolved(_)) => "escalation resolved",
+    Event::Bundle(BundleEvent::Created(_)) => "bundle created",
+    Event::Bundle(BundleEvent::Deleted { .. }) => "bundle deleted",
+    Event::Tombstone(TombstoneEvent::Placed { .. }) => "tombstone placed",
+    Event::Tombstone(TombstoneEvent::Lifted { .. }) => "tombstone lifted",
 });
 variants!(SUBJECTS, subject_label, Subject, {
     Subject::Unknown { .. } => "subject unknown",
@@ -52,6 +59,37 @@ variants!(VERDICTS, verdict_label, Verdict, {
     Verdict::Confirm { .. } => "confirm",
     Verdict::Escalate { opened: true, .. } => "escalate, opened",
     Verdict::Escalate { opened: false, .. } => "escalate, still open",
+});
+variants!(EVALUATIONS, evaluation_label, Evaluation, {
+    Evaluation::NoConditions => "no conditions",
+    Evaluation::NoneFired => "no condition fired",
+    Evaluation::Fired(_) => "a condition fired",
+});
+variants!(TESTS, test_label, Test, {
+    Test::Eq(Scalar::Text(_)) => "eq text",
+    Test::Eq(Scalar::Int(_) | Scalar::Bool(_)) => "eq integer or boolean",
+    Test::Neq(_) => "neq",
+    Test::Lt(_) => "lt",
+    Test::Lte(_) => "lte",
+    Test::Gt(_) => "gt",
+    Test::Gte(_) => "gte",
+    Test::In(_) => "in",
+    Test::Exists(_) => "exists",
+});
+variants!(PLANS, plan_label, Plan, {
+    Plan::Free => "plan free",
+    Plan::Starter => "plan starter",
+    Plan::Pro => "plan pro",
+    Plan::Enterprise => "plan enterprise",
+});
+variants!(STYLES, style_label, Style, {
+    Style::Allowly => "style allowly",
+    Style::Permitly => "style permitly",
+    Style::Affixio => "style affixio",
+});
+variants!(ROLES, role_label, Role, {
+    Role::Runtime => "role runtime",
+    Role::Read => "role read",
 });
 variants!(ANSWERS, answer_label, Answer, {
     Answer::Approved { .. } => "answer approved",
@@ -66,8 +104,21 @@ variants!(RESOLUTIONS, resolution_label, Resolution, {
 pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
     let mut labels = vec![event_label(event)];
     match event {
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Authorization(_) => {}
-        Event::Check(CheckEvent::Decided(decided)) => labels.extend([subject_label(&decided.subject), verdict_label(&decided.verdict)]),
+        Event::Workspace(WorkspaceEvent::Created { plan, .. } | WorkspaceEvent::Changed { plan, .. }) => labels.push(plan_label(plan)),
+        Event::ApiKey(ApiKeyEvent::Created { style, role, .. }) => labels.extend([style_label(style), role_label(role)]),
+        Event::ApiKey(ApiKeyEvent::Revoked { .. })
+        | Event::SigningKey(_)
+        | Event::Authorization(AuthorizationEvent::Revoked(_))
+        | Event::Bundle(_)
+        | Event::Tombstone(_) => {}
+        Event::Authorization(AuthorizationEvent::Granted(granted)) => {
+            let constraints = granted.terms.scopes.iter().filter_map(|scope| scope.constraints.as_deref());
+            let lists = constraints.flat_map(|c| [&c.confirm_when, &c.escalate_when, &c.deny_when]);
+            labels.extend(lists.flatten().flatten().map(|condition| test_label(&condition.test)));
+        }
+        Event::Check(CheckEvent::Decided(decided)) => {
+            labels.extend([subject_label(&decided.subject), verdict_label(&decided.verdict), evaluation_label(&decided.evaluation)]);
+        }
         Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => labels.push(answer_label(&resolved.answer)),
         Event::Escalation(EscalationEvent::Resolved(resolved)) => labels.push(resolution_label(&resolved.resolution)),
     }
@@ -80,6 +131,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     all.extend(authorizations());
     all.extend(checks());
     all.extend(answers());
+    all.extend(bundles_and_tombstones());
     all
 }
 
@@ -90,7 +142,10 @@ pub(crate) fn log() -> (Vec<(&'static str, Record)>, Frame) {
     let mut records = Vec::new();
     let mut time = at("2026-11-23T12:00:00.123Z");
     for (name, event) in events() {
-        let record = chain.record(workspace_id(), time, event);
+        let mut record = chain.record(workspace_id(), time, event);
+        // A check that can be told from its retry; all else happened for requests without a name.
+        record.request = (name == "check_allow")
+            .then(|| Request::new(IdempotencyKey::new("retry-7").unwrap(), "POST", "/v1/check", br#"{"scopes":["email.send"]}"#));
         let hash = frame.push(&record).unwrap();
         chain.extend(&record, hash);
         records.push((name, record));
@@ -150,9 +205,18 @@ fn keys() -> Vec<(&'static str, Event)> {
     let api_key_id = ApiKeyId::from_bytes(bytes(0x04));
     let public_key = [0xd7; 32];
     let name = |text| Name::new(text).unwrap();
+    let api_key = |style, role, expires_at| {
+        let secret_hash = [0xa5; 32];
+        Event::ApiKey(ApiKeyEvent::Created { api_key_id, name: name("ci"), style, role, expires_at, secret_hash })
+    };
     vec![
-        ("workspace_created", Event::Workspace(WorkspaceEvent::Created { name: name("Acme ☂") })),
-        ("api_key_created", Event::ApiKey(ApiKeyEvent::Created { api_key_id, name: name("ci"), secret_hash: [0xa5; 32] })),
+        ("workspace_created", Event::Workspace(WorkspaceEvent::Created { name: name("Acme ☂"), plan: Plan::Enterprise })),
+        ("workspace_changed_free", Event::Workspace(WorkspaceEvent::Changed { name: name("Acme"), plan: Plan::Free })),
+        ("workspace_changed_starter", Event::Workspace(WorkspaceEvent::Changed { name: name("Acme"), plan: Plan::Starter })),
+        ("workspace_changed_pro", Event::Workspace(WorkspaceEvent::Changed { name: name("Acme"), plan: Plan::Pro })),
+        ("api_key_created", api_key(Style::Allowly, Role::Runtime, None)),
+        ("api_key_created_permitly", api_key(Style::Permitly, Role::Read, Some(at("2027-01-01T00:00:00Z")))),
+        ("api_key_created_affixio", api_key(Style::Affixio, Role::Runtime, None)),
         ("api_key_revoked", Event::ApiKey(ApiKeyEvent::Revoked { api_key_id })),
         (
             "signing_key_activated",
@@ -173,31 +237,48 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         allowed_initiators: items(&["scheduler", ""]),
         allowed_domains: items(&["example.com"]),
         allowed_fields: items(&[]),
+        confirm_when: Some(vec![
+            condition("amount", Test::Gt(10_000)),
+            condition("amount", Test::Gte(-1)),
+            condition("amount", Test::Lt(9_007_199_254_740_991)),
+            condition("amount", Test::Lte(0)),
+        ]),
+        escalate_when: Some(vec![
+            condition("kind", Test::Eq(Scalar::Text(ConditionText::new("wire").unwrap()))),
+            condition("urgent", Test::Eq(Scalar::Bool(true))),
+            condition("kind", Test::Neq(Scalar::Int(7))),
+            condition("kind", Test::In(vec![Scalar::Int(-1), Scalar::Bool(false), Scalar::Text(ConditionText::new("").unwrap())])),
+            condition("ticket", Test::Exists(false)),
+        ]),
+        deny_when: Some(Vec::new()),
     };
     let full = Granted {
         receipt_id: receipt_id(0x10),
         authorization_id: authorization_id(),
         user_id: user(),
-        agent_id: agent(),
-        scopes: vec![
-            Grant { name: scope("email.send"), constraints: Some(Box::new(constraints)) },
-            Grant { name: scope("calendar.read"), constraints: None },
-        ],
-        requires_confirm_for: vec![scope("email.send")],
-        requires_escalation_for: vec![scope("calendar.read"), scope("email.send")],
-        escalation_targets: vec![(scope("calendar.read"), Approver::new("finance").unwrap())],
+        terms: Terms {
+            agent_id: agent(),
+            scopes: vec![
+                Grant { name: scope("email.send"), constraints: Some(Box::new(constraints)) },
+                Grant { name: scope("calendar.read"), constraints: None },
+            ],
+            requires_confirm_for: vec![scope("email.send")],
+            requires_escalation_for: vec![scope("calendar.read"), scope("email.send")],
+            escalation_targets: vec![(scope("calendar.read"), Approver::new("finance").unwrap())],
+        },
         expires_at: Timestamp::MAX,
+        budget_limit: Micros::new(9_007_199_254_740_991),
+        bundle_id: Some(BundleId::new("mail tools").unwrap()),
         replaces: Some(AuthorizationId::from_bytes(bytes(0x05))),
         metadata: object(r#"{"ticket":{"no":7,"text":"a\nb"},"\ud83d\ude00":[true,null]}"#),
-        policy_version: PolicyVersion::V20261123,
+        policy_version: PolicyVersion::V20261125,
     };
     let minimal = Granted {
         receipt_id: receipt_id(0x11),
         authorization_id: AuthorizationId::from_bytes(bytes(0x06)),
-        scopes: vec![Grant { name: scope("a"), constraints: None }],
-        requires_confirm_for: Vec::new(),
-        requires_escalation_for: Vec::new(),
-        escalation_targets: Vec::new(),
+        terms: minimal_terms(),
+        budget_limit: None,
+        bundle_id: None,
         expires_at: at("2026-12-01T00:00:00Z"),
         replaces: None,
         metadata: CanonicalObject::default(),
@@ -211,7 +292,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         revoked_by: Some(Label::new("superseded").unwrap()),
         superseded_by: Some(AuthorizationId::from_bytes(bytes(0x06))),
         notes: Some(Note::new("renewed").unwrap()),
-        policy_version: PolicyVersion::V20261123,
+        policy_version: PolicyVersion::V20261125,
     };
     let bare = Revoked { receipt_id: receipt_id(0x13), revoked_by: None, superseded_by: None, notes: None, ..revoked.clone() };
     vec![
@@ -222,19 +303,63 @@ fn authorizations() -> Vec<(&'static str, Event)> {
     ]
 }
 
+/// One scope, and nobody is asked.
+fn minimal_terms() -> Terms {
+    Terms {
+        agent_id: agent(),
+        scopes: vec![Grant { name: scope("a"), constraints: None }],
+        requires_confirm_for: Vec::new(),
+        requires_escalation_for: Vec::new(),
+        escalation_targets: Vec::new(),
+    }
+}
+
+fn condition(field: &str, test: Test) -> Condition {
+    Condition { field: ConditionField::new(field).unwrap(), test }
+}
+
+fn bundles_and_tombstones() -> Vec<(&'static str, Event)> {
+    let bundle_id = BundleId::new("mail tools").unwrap();
+    let bundle = Bundle {
+        bundle_id: bundle_id.clone(),
+        terms: minimal_terms(),
+        default_expiry_days: Some(3650),
+        description: Some(Note::new("for interns").unwrap()),
+    };
+    let bare = Bundle { default_expiry_days: None, description: None, ..bundle.clone() };
+    let tombstone_id = TombstoneId::from_bytes(bytes(0x09));
+    let resource = Resource::new("invoice:7").unwrap();
+    let placed = |reason| Event::Tombstone(TombstoneEvent::Placed { tombstone_id, resource: resource.clone(), reason });
+    vec![
+        ("bundle_created", Event::Bundle(BundleEvent::Created(Box::new(bundle)))),
+        ("bundle_created_minimal", Event::Bundle(BundleEvent::Created(Box::new(bare)))),
+        ("bundle_deleted", Event::Bundle(BundleEvent::Deleted { bundle_id })),
+        ("tombstone_placed", placed(Some(Note::new("fraud").unwrap()))),
+        ("tombstone_placed_minimal", placed(None)),
+        ("tombstone_lifted", Event::Tombstone(TombstoneEvent::Lifted { tombstone_id, resource: resource.clone() })),
+    ]
+}
+
 /// A check without resource, session, cost and context.
 pub(crate) fn minimal_check(receipt: u8, verdict: Verdict, reason: Reason) -> Decided {
     Decided {
         receipt_id: receipt_id(receipt),
-        subject: Subject::Known { authorization_id: authorization_id(), user_id: user(), agent_id: agent() },
+        subject: Subject::Known {
+            authorization_id: authorization_id(),
+            user_id: user(),
+            agent_id: agent(),
+            expires_at: at("2026-12-01T00:00:00Z"),
+        },
         scope: scope("email.send"),
         resource: None,
         session_id: None,
         estimated_cost: None,
         context: CanonicalObject::default(),
+        budget: None,
+        evaluation: Evaluation::NoConditions,
         verdict,
         reason,
-        policy_version: PolicyVersion::V20261123,
+        policy_version: PolicyVersion::V20261125,
     }
 }
 
@@ -245,6 +370,8 @@ fn checks() -> Vec<(&'static str, Event)> {
         session_id: Some(SessionId::new("s-1").unwrap()),
         estimated_cost: Micros::new(9_007_199_254_740_991),
         context: object(r#"{"amount":-12,"initiated_by":"scheduler"}"#),
+        budget: Some(Budget { limit: Micros::new(9_007_199_254_740_991).unwrap(), spent: Micros::new(0).unwrap() }),
+        evaluation: Evaluation::NoneFired,
         ..minimal_check(0x20, Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedScopeActive)
     };
     let consumed = Verdict::Allow { consumed: Some(escalation_id()) };
@@ -253,13 +380,18 @@ fn checks() -> Vec<(&'static str, Event)> {
         estimated_cost: Micros::new(0),
         ..minimal_check(0x23, Verdict::Deny, Reason::AuthorizationNotFound)
     };
+    let denied = Decided {
+        context: object(r#"{"amount":12}"#),
+        evaluation: Evaluation::Fired(Box::new(condition("amount", Test::Gt(10)))),
+        ..minimal_check(0x22, Verdict::Deny, Reason::DenyConditionMatched)
+    };
     let confirm = Verdict::Confirm { nonce: Nonce::from_bytes(bytes(0x07)), expires_at };
     let escalate = |escalation_to, opened| Verdict::Escalate { escalation_id: escalation_id(), escalation_to, expires_at, opened };
     let finance = Some(Approver::new("finance").unwrap());
     [
         ("check_allow", allow),
         ("check_allow_consumed", minimal_check(0x21, consumed, Reason::AuthorizationGrantedViaEscalation)),
-        ("check_deny", minimal_check(0x22, Verdict::Deny, Reason::AuthorizationRevoked)),
+        ("check_deny", denied),
         ("check_deny_unknown", unknown),
         ("check_confirm", minimal_check(0x24, confirm, Reason::ScopeRequiresUserConfirmation)),
         ("check_escalate", minimal_check(0x25, escalate(finance, true), Reason::EscalationRequired)),
@@ -290,7 +422,7 @@ fn answers() -> Vec<(&'static str, Event)> {
         resolution: Resolution::Approved,
         resolved_by: Approver::new("anna").unwrap(),
         note: Some(Note::new("").unwrap()),
-        policy_version: PolicyVersion::V20261123,
+        policy_version: PolicyVersion::V20261125,
     };
     let bare = EscalationResolved {
         receipt_id: receipt_id(0x31),

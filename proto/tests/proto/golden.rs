@@ -18,7 +18,18 @@ const DIRECTORY: &str = "tests/golden";
 #[test]
 fn every_variant_has_a_fixture() {
     let found: Vec<&str> = fixtures::events().iter().flat_map(|(_, event)| fixtures::labels(event)).collect();
-    for list in [fixtures::EVENTS, fixtures::SUBJECTS, fixtures::VERDICTS, fixtures::ANSWERS, fixtures::RESOLUTIONS] {
+    for list in [
+        fixtures::EVENTS,
+        fixtures::SUBJECTS,
+        fixtures::VERDICTS,
+        fixtures::EVALUATIONS,
+        fixtures::TESTS,
+        fixtures::PLANS,
+        fixtures::STYLES,
+        fixtures::ROLES,
+        fixtures::ANSWERS,
+        fixtures::RESOLUTIONS,
+    ] {
         for label in list {
             assert!(found.contains(label), "no fixture for `{label}`");
         }
@@ -38,6 +49,7 @@ fn the_bytes_are_the_golden_ones() {
             "time": record.time,
             "previous": record.previous,
             "event": record.event,
+            "request": record.request,
             "hash": hash,
         });
         expected.push((format!("{name}.hex"), hex(&bytes)));
@@ -98,8 +110,8 @@ fn reasons_are_stored_by_their_place() {
         let record = Chain::new().record(fixtures::workspace_id(), fixtures::at("2026-11-23T12:00:00Z"), event);
         let mut bytes = Vec::new();
         record.encode(&mut bytes).unwrap();
-        let [.., stored, policy_version] = bytes[..] else { panic!("a record has more than two bytes") };
-        assert_eq!((usize::from(stored), policy_version), (place, 0), "{}", reason.as_str());
+        let [.., stored, policy_version, request] = bytes[..] else { panic!("a record has more than three bytes") };
+        assert_eq!((usize::from(stored), policy_version, request), (place, 0, 0), "{}", reason.as_str());
     }
 }
 

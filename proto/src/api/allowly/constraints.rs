@@ -27,7 +27,8 @@ const KNOWN: [&str; 8] = [
 pub(super) fn parse(value: &Value, path: &str, outer: &mut Fields<'_>) -> Option<Constraints> {
     let mut fields = Fields::of(value, path);
     for (name, given) in value.as_object().into_iter().flat_map(Object::iter) {
-        if !KNOWN.contains(&name) && *given != Value::Null {
+        let absent = is_absent(given) && !matches!(given, Value::Array(_));
+        if !KNOWN.contains(&name) && !absent {
             fields.refuse(name, "is not a constraint this server knows");
         }
     }
@@ -47,7 +48,8 @@ pub(super) fn parse(value: &Value, path: &str, outer: &mut Fields<'_>) -> Option
         escalate_when: conditions::parse(&mut fields, value, "escalate_when", path),
         deny_when: conditions::parse(&mut fields, value, "deny_when", path),
     };
-    if constraints.allowed_initiators.as_ref().is_some_and(Vec::is_empty) {
+    let initiators = value.as_object().and_then(|o| o.get("allowed_initiators"));
+    if matches!(initiators, Some(Value::Array(items)) if items.is_empty()) {
         fields.refuse("allowed_initiators", "must name at least one initiator");
     }
     let lists = [&constraints.confirm_when, &constraints.escalate_when, &constraints.deny_when];

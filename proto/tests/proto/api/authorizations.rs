@@ -1,10 +1,12 @@
 //! `POST /v1/authorizations` and `DELETE /v1/authorizations/{id}`.
 
-use allowlog_proto::api::allowly::{CreateBody, RevokeBody};
+use allowlog_proto::api::allowly::{CreateBody, RevokeBody, Source};
 use allowlog_proto::api::envelope::FieldError;
-use allowlog_proto::event::Constraints;
+use allowlog_proto::event::{Constraints, Terms};
 use allowlog_proto::json::Value;
 use allowlog_proto::limits::METADATA_BYTES_MAX;
+use allowlog_proto::money::Micros;
+use allowlog_proto::text::BundleId;
 
 use super::{DEFECTS, fields, json, table, with};
 
@@ -12,6 +14,12 @@ const LEAST: &str = r#"{"user_id":"u","agent_id":"a","scopes":["email.send"],"ex
 
 fn parse(body: &str) -> Result<CreateBody, Vec<FieldError>> {
     CreateBody::parse(&json(body))
+}
+
+/// What an inline create says by itself.
+fn terms(body: CreateBody) -> Terms {
+    let Source::Inline(terms) = body.source else { panic!("an inline create") };
+    terms
 }
 
 /// Runs a table of changes to the least body.
@@ -30,10 +38,16 @@ fn the_whole_body() {
               "email.send",{"name":"read"},{"name":"list","constraints":{}}],
             "requires_confirm_for":["pay","read","pay"],"requires_escalation_for":["read"],
             "escalation_targets":{"read":"r","email.send":"e"},"expires_at":"2027-01-01T02:00:00.1239+02:00",
-            "replaces":"whatever","metadata":{"b":1,"a":{"scopes":1}},"ignored":1.5}"#,
+            "replaces":"whatever","budget_limit_micros":1,"metadata":{"b":1,"a":{"scopes":1}},"ignored":1.5}"#,
     )
     .unwrap();
-    assert_eq!((body.user_id.as_str(), body.agent_id.as_str()), ("u@example.com", "a"));
+    assert_eq!(body.user_id.as_str(), "u@example.com");
+    assert_eq!(body.expires_at.map(|t| t.to_string()).as_deref(), Some("2027-01-01T00:00:00.123Z"));
+    assert_eq!(body.budget_limit.map(Micros::get), Some(1));
+    assert_eq!(body.replaces.as_ref().map(ToString::to_string).as_deref(), Some("whatever"));
+    assert_eq!(body.metadata.as_str(), r#"{"a":{"scopes":1},"b":1}"#);
+    let body = terms(body);
+    assert_eq!(body.agent_id.as_str(), "a");
     let names: Vec<_> = body.scopes.iter().map(|s| (s.name.as_str(), s.constraints.is_some())).collect();
     assert_eq!(names, [("pay", true), ("email.send", false), ("read", false), ("list", false)]);
     let constraints = body.scopes[0].constraints.as_deref().unwrap();
@@ -47,9 +61,6 @@ fn the_whole_body() {
     assert_eq!(listed(&body.requires_escalation_for), ["read"]);
     let targets: Vec<_> = body.escalation_targets.iter().map(|(s, t)| (s.as_str(), t.as_str())).collect();
     assert_eq!(targets, [("email.send", "e"), ("read", "r")], "in canonical order");
-    assert_eq!(body.expires_at.to_string(), "2027-01-01T00:00:00.123Z");
-    assert_eq!(body.replaces.map(|r| r.to_string()).as_deref(), Some("whatever"));
-    assert_eq!(body.metadata.as_str(), r#"{"a":{"scopes":1},"b":1}"#);
 }
 
 #[test]
@@ -70,7 +81,7 @@ fn what_is_null_or_empty_is_absent() {
         .collect();
         assert_eq!(parse(&with(LEAST, &format!("{{{}}}", every.join(",")))).as_ref(), Ok(&least), "{empty}");
         let body = format!(r#"{{"user_id":{empty},"agent_id":{empty},"scopes":{empty},"expires_at":{empty}}}"#);
-        let required = ["body.user_id", "body.agent_id", "body.expires_at", "body.scopes"];
+        let required = ["body.user_id", "body.agent_id", "body.scopes", "body.expires_at"];
         assert_eq!(fields(parse(&body)), required, "{empty}");
         assert_eq!(fields(parse(empty)), required, "{empty}");
         let scopes = format!(r#"{{"scopes":[{{"name":"email.send","constraints":{empty}}}]}}"#);
@@ -85,10 +96,38 @@ fn a_body_with_every_key_as_a_client_sends_it() {
     let inline = r#"{"user_id":"u","agent_id":"a","scopes":[{"name":"email.send","constraints":{"max_per_day":5}}],"bundle_id":null,
         "requires_confirm_for":[],"requires_escalation_for":[],"escalation_targets":{},"expires_at":"2027-01-01T00:00:00+00:00",
         "budget_limit_micros":null,"metadata":{},"replaces":null}"#;
-    assert_eq!(parse(inline).unwrap().scopes.len(), 1);
+    assert_eq!(terms(parse(inline).unwrap()).scopes.len(), 1);
     let bundle = r#"{"user_id":"u","agent_id":null,"scopes":null,"bundle_id":"b","requires_confirm_for":[],"requires_escalation_for":[],
         "escalation_targets":{},"expires_at":null,"budget_limit_micros":null,"metadata":{},"replaces":null}"#;
-    assert!(fields(parse(bundle)).contains(&"body.bundle_id".to_owned()), "bundles are not offered: refused, not ignored");
+    let body = parse(bundle).unwrap();
+    assert_eq!((body.source, body.expires_at), (Source::Bundle(BundleId::new("b").unwrap()), None));
+}
+
+#[test]
+fn one_of_two_shapes() {
+    table(
+        CreateBody::parse,
+        &[
+            (r#"{"user_id":"u","bundle_id":"b"}"#, &[]),
+            (
+                r#"{"user_id":"u","bundle_id":"b","expires_at":"2027-01-01T00:00:00Z","budget_limit_micros":7,"replaces":"x","metadata":{"a":1}}"#,
+                &[],
+            ),
+            (r#"{"user_id":"u","bundle_id":"b","agent_id":"a"}"#, &["body.agent_id"]),
+            (r#"{"user_id":"u","bundle_id":"b","scopes":["s"]}"#, &["body.scopes"]),
+            (r#"{"user_id":"u","bundle_id":"b","requires_confirm_for":["s"]}"#, &["body.requires_confirm_for"]),
+            (r#"{"user_id":"u","bundle_id":"b","requires_escalation_for":["s"]}"#, &["body.requires_escalation_for"]),
+            (r#"{"user_id":"u","bundle_id":"b","escalation_targets":{"s":"t"}}"#, &["body.escalation_targets"]),
+            (r#"{"user_id":"u","bundle_id":"b","agent_id":"a","scopes":["s"]}"#, &["body.agent_id", "body.scopes"]),
+            (r#"{"user_id":"u","bundle_id":7}"#, &["body.bundle_id"]),
+            (r#"{"user_id":"u","bundle_id":"b","expires_at":"soon"}"#, &["body.expires_at"]),
+            (r#"{"bundle_id":"b"}"#, &["body.user_id"]),
+            (r#"{"user_id":"u"}"#, &["body.agent_id", "body.scopes", "body.expires_at"]),
+            (r#"{"user_id":"u","agent_id":"a","expires_at":"2027-01-01T00:00:00Z"}"#, &["body.scopes"]),
+        ],
+    );
+    let id = |n: usize| fields(parse(&format!(r#"{{"user_id":"u","bundle_id":"{}"}}"#, "a".repeat(n))));
+    assert_eq!((id(128), id(129)), (vec![], vec!["body.bundle_id".to_owned()]));
 }
 
 #[test]
@@ -105,9 +144,11 @@ fn every_malformed_member() {
         (r#"{"expires_at":"2027-02-29T00:00:00Z"}"#, &["body.expires_at"]),
         (r#"{"expires_at":"10000-01-01T00:00:00Z"}"#, &["body.expires_at"]),
         (r#"{"expires_at":1798761600}"#, &["body.expires_at"]),
-        (r#"{"bundle_id":"b"}"#, &["body.bundle_id"]),
-        (r#"{"bundle_id":""}"#, &["body.bundle_id"]),
-        (r#"{"budget_limit_micros":1}"#, &["body.budget_limit_micros"]),
+        (r#"{"bundle_id":"b"}"#, &["body.agent_id", "body.scopes"]),
+        (r#"{"bundle_id":""}"#, &["body.agent_id", "body.scopes", "body.bundle_id"]),
+        (r#"{"budget_limit_micros":1}"#, &[]),
+        (r#"{"budget_limit_micros":9007199254740991}"#, &[]),
+        (r#"{"budget_limit_micros":-1}"#, &["body.budget_limit_micros"]),
         (r#"{"budget_limit_micros":0}"#, &["body.budget_limit_micros"]),
         (r#"{"budget_limit_micros":"1"}"#, &["body.budget_limit_micros"]),
         (r#"{"replaces":7}"#, &["body.replaces"]),
@@ -223,8 +264,7 @@ fn no_limit_is_dropped_silently() {
         (r#"{"unknown":1.5}"#, ".unknown"),
         (r#"{"unknown":null,"unknown":null}"#, ".unknown"),
         (r#"{"\ud800":1}"#, ".\"\\ud800\""),
-        (r#"{"deny_when":[{"field":"a","eq":1}]}"#, ".deny_when"),
-        (r#"{"confirm_when":[{}]}"#, ".confirm_when"),
+        (r#"{"confirm_when":[{}]}"#, ".confirm_when[0]"),
         (r#"{"escalate_when":{"field":"a","eq":1}}"#, ".escalate_when"),
         (r#"{"escalate_when":[],"escalate_when":[]}"#, ".escalate_when"),
     ] {
@@ -244,18 +284,19 @@ fn constraints_that_limit_nothing_are_none() {
         "null",
         "{}",
         r#"{"max_per_day":null,"resource_pattern":null,"allowed_initiators":null,"allowed_domains":null,"allowed_fields":null}"#,
-        r#"{"confirm_when":[],"escalate_when":[],"deny_when":[]}"#,
         r#"{"confirm_when":null,"unknown":null,"unknown_too":{}}"#,
     ] {
         let body = constrained(constraints).unwrap_or_else(|e| panic!("{constraints}: {e:?}"));
-        assert_eq!(body.scopes[0].constraints, None, "{constraints}");
+        assert_eq!(terms(body).scopes[0].constraints, None, "{constraints}");
     }
+    let empty = terms(constrained(r#"{"confirm_when":[],"escalate_when":[],"deny_when":[]}"#).unwrap());
+    assert_eq!(empty.scopes[0].constraints.as_ref().map(|c| c.has_conditions()), Some(false), "signed as they were given");
     // Elsewhere these would mean absent; here they may be a limit that somebody meant.
     for constraints in [r#"{"max_per_day":[]}"#, r#"{"max_per_day":{}}"#, r#"{"resource_pattern":{}}"#] {
         assert!(constrained(constraints).is_err(), "{constraints}");
     }
     let one = Constraints { max_per_day: Some(1), ..Constraints::default() };
-    assert_eq!(constrained(r#"{"max_per_day":1}"#).unwrap().scopes[0].constraints.as_deref(), Some(&one));
+    assert_eq!(terms(constrained(r#"{"max_per_day":1}"#).unwrap()).scopes[0].constraints.as_deref(), Some(&one));
 }
 
 #[test]
@@ -266,7 +307,7 @@ fn what_cannot_be_signed_is_named() {
         let body = LEAST.replace("{\"user", &format!("{{\"ignored\":{value},\"user"));
         assert!(parse(&body).is_ok(), "nobody reads it: {value}");
     }
-    for member in ["replaces", "bundle_id", "budget_limit_micros", "metadata", "escalation_targets", "requires_confirm_for"] {
+    for member in ["replaces", "budget_limit_micros", "metadata", "escalation_targets", "requires_confirm_for"] {
         for defect in ["1.0", "9007199254740992", "\"\\ud800\""] {
             let body = LEAST.replace("{\"user", &format!("{{\"{member}\":{defect},\"user"));
             assert_eq!(fields(parse(&body)), [format!("body.{member}")], "{body}");
@@ -285,7 +326,7 @@ fn bounds_are_exact() {
         assert_eq!(fields(parse(&member(name, of_length(max + 1)))), [format!("body.{name}")]);
     }
     let scopes = |n: usize| format!("[{}]", (0..n).map(|i| format!("\"s{i}\"")).collect::<Vec<_>>().join(","));
-    assert_eq!(parse(&member("scopes", scopes(100))).unwrap().scopes.len(), 100);
+    assert_eq!(terms(parse(&member("scopes", scopes(100))).unwrap()).scopes.len(), 100);
     assert_eq!(fields(parse(&member("scopes", scopes(101)))), ["body.scopes"]);
     assert!(parse(&member("scopes", format!("[{}]", of_length(128)))).is_ok());
     assert_eq!(fields(parse(&member("scopes", format!("[{}]", of_length(129))))), ["body.scopes[0]"]);
