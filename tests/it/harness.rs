@@ -15,6 +15,7 @@ use allowlog::log::memory::MemoryStore;
 use allowlog::receipts::{Standing, standing};
 use allowlog::replay::replay;
 use allowlog_projections::ids::Ids;
+use allowlog_proto::event::Plan;
 use allowlog_proto::json::Value as Strict;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::Name;
@@ -68,9 +69,10 @@ impl Server {
             ids: Ids::new(chance::numbers()),
             public_url: "https://allow.example/".to_owned(),
             admin_token: ADMIN_TOKEN.to_owned(),
+            refuses_emails: false,
         };
         let (app, threads) = App::start(parts).unwrap();
-        let (created, api_key) = app.create_workspace(Name::new("test").unwrap()).await.unwrap();
+        let (created, api_key) = app.create_workspace(Name::new("test").unwrap(), Plan::Enterprise).await.unwrap();
         Self {
             router: http::router(app.clone()),
             operations: http::operations::router(app.clone()),
@@ -85,7 +87,7 @@ impl Server {
 
     /// A second workspace: its id and its API key.
     pub async fn other_workspace(&self) -> (String, String) {
-        let (created, api_key) = self.app().create_workspace(Name::new("other").unwrap()).await.unwrap();
+        let (created, api_key) = self.app().create_workspace(Name::new("other").unwrap(), Plan::Enterprise).await.unwrap();
         (created.workspace_id.to_string(), api_key)
     }
 
@@ -111,6 +113,22 @@ impl Server {
             request = request.header("content-type", "application/json");
         }
         send(&self.router, request.body(Body::from(body.unwrap_or_default())).unwrap()).await
+    }
+
+    /// A call in an API's own name: with the key of its retry.
+    pub async fn send_named(&self, name: &str, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.api_key))
+            .header("content-type", "application/json")
+            .header("idempotency-key", name);
+        send(&self.router, request.body(Body::from(body.map(|b| b.to_string()).unwrap_or_default())).unwrap()).await
+    }
+
+    /// A call of the operator.
+    pub async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        self.send_as(ADMIN_TOKEN, method, &format!("/admin/v1/{path}"), body.map(|b| b.to_string())).await
     }
 
     /// An authorization that lasts two days, with these members laid over the plainest request.
@@ -206,7 +224,7 @@ impl Drop for Server {
         // A runtime of its own, on a thread of its own: the test's may be what is being torn down.
         let audit = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let state = runtime.block_on(app.engine.read(Clone::clone)).expect("the server still works at the end of the test");
+            let state = runtime.block_on(app.engine.read(|state, _| state.clone())).expect("the server still works at the end of the test");
             let keyring = Arc::clone(&app.keyring);
             drop(app);
             assert!(threads.join(), "no thread has panicked");

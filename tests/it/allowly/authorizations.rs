@@ -48,7 +48,7 @@ async fn null_and_empty_mean_absent() {
     let reply = server.post("/v1/authorizations", body).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
     let receipt = server.signed_receipt(reply.json()["receipt"]["receipt_id"].as_str().unwrap()).await;
-    assert_eq!(receipt["context"]["scopes"], json!(["s", "t", { "name": "v", "constraints": { "allowed_domains": [] } }]));
+    assert_eq!(receipt["context"]["scopes"], json!(["s", "t", { "name": "v", "constraints": { "allowed_domains": [], "confirm_when": [] } }]));
 }
 
 #[tokio::test]
@@ -85,8 +85,8 @@ async fn refuses_what_is_malformed_and_stores_nothing() {
         ("scopes", json!([{ "name": "s", "constraints": { "allowed_domains": [1] } }]), "body.scopes[0].constraints.allowed_domains[0]"),
         (
             "scopes",
-            json!([{ "name": "s", "constraints": { "deny_when": [{ "field": "a", "eq": 1 }] } }]),
-            "body.scopes[0].constraints.deny_when",
+            json!([{ "name": "s", "constraints": { "deny_when": [{ "field": "a", "like": 1 }] } }]),
+            "body.scopes[0].constraints.deny_when[0]",
         ),
         ("requires_confirm_for", json!(["t"]), "body.requires_confirm_for[0]"),
         ("requires_escalation_for", json!([true]), "body.requires_escalation_for[0]"),
@@ -98,8 +98,8 @@ async fn refuses_what_is_malformed_and_stores_nothing() {
         ("expires_at", json!("tomorrow"), "body.expires_at"),
         ("expires_at", json!(1_800_000_000), "body.expires_at"),
         ("expires_at", json!("2026-03-01T10:00:00.000Z"), "body.expires_at"),
-        ("bundle_id", json!("b"), "body.bundle_id"),
-        ("budget_limit_micros", json!(5), "body.budget_limit_micros"),
+        ("budget_limit_micros", json!(0), "body.budget_limit_micros"),
+        ("budget_limit_micros", json!(9_007_199_254_740_992_u64), "body.budget_limit_micros"),
         ("metadata", json!("m"), "body.metadata"),
         ("metadata", json!({ "scopes": 1 }), "body.metadata.scopes"),
         ("metadata", json!({ "a": { "b": [1, 2.5] } }), "body.metadata.a.b[1]"),
@@ -114,7 +114,7 @@ async fn refuses_what_is_malformed_and_stores_nothing() {
         assert_eq!(reply.fields(), [field], "{member} {value}: {}", reply.text);
     }
     let reply = server.post("/v1/authorizations", json!({})).await;
-    assert_eq!(reply.fields(), ["body.user_id", "body.agent_id", "body.expires_at", "body.scopes"]);
+    assert_eq!(reply.fields(), ["body.user_id", "body.agent_id", "body.scopes", "body.expires_at"]);
     assert_eq!(server.records(), before, "nothing was stored");
 }
 
