@@ -58,10 +58,19 @@ impl Server {
     }
 
     pub async fn start_on(store: Arc<dyn Store>) -> Self {
+        Self::start_from(store, |_| {}).await
+    }
+
+    /// A server in memory whose parts are changed before it starts.
+    pub async fn start_with(change: impl FnOnce(&mut Parts)) -> Self {
+        Self::start_from(Arc::new(MemoryStore::new()), change).await
+    }
+
+    async fn start_from(store: Arc<dyn Store>, change: impl FnOnce(&mut Parts)) -> Self {
         let keyring_directory = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::open(keyring_directory.path().to_owned(), &MasterKey::ephemeral()).unwrap());
         let clock = Clock::standing_at(Timestamp::parse(START).unwrap());
-        let parts = Parts {
+        let mut parts = Parts {
             store: Arc::clone(&store),
             replayed: replay(&*store, None, |_| {}).unwrap(),
             keyring,
@@ -71,6 +80,7 @@ impl Server {
             admin_token: ADMIN_TOKEN.to_owned(),
             refuses_emails: false,
         };
+        change(&mut parts);
         let (app, threads) = App::start(parts).unwrap();
         let (created, api_key) = app.create_workspace(Name::new("test").unwrap(), Plan::Enterprise).await.unwrap();
         Self {

@@ -1,6 +1,6 @@
 //! `/v1/authorizations`
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::Server;
@@ -48,7 +48,10 @@ async fn null_and_empty_mean_absent() {
     let reply = server.post("/v1/authorizations", body).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
     let receipt = server.signed_receipt(reply.json()["receipt"]["receipt_id"].as_str().unwrap()).await;
-    assert_eq!(receipt["context"]["scopes"], json!(["s", "t", { "name": "v", "constraints": { "allowed_domains": [], "confirm_when": [] } }]));
+    assert_eq!(
+        receipt["context"]["scopes"],
+        json!(["s", "t", { "name": "v", "constraints": { "allowed_domains": [], "confirm_when": [] } }])
+    );
 }
 
 #[tokio::test]
@@ -137,8 +140,8 @@ async fn revoke_refusals() {
     let id = server.grant(json!({})).await;
     let (_, foreign) = server.other_workspace().await;
     let before = server.records();
-    let reply = server.send_as(&foreign, axum::http::Method::DELETE, &format!("/v1/authorizations/{id}"), None).await;
-    let unknown = server.send_as(&foreign, axum::http::Method::DELETE, "/v1/authorizations/auth_01ARZ3NDEKTSV4RRFFQ69G5FAV", None).await;
+    let reply = server.send_as(&foreign, Method::DELETE, &format!("/v1/authorizations/{id}"), None).await;
+    let unknown = server.send_as(&foreign, Method::DELETE, "/v1/authorizations/auth_01ARZ3NDEKTSV4RRFFQ69G5FAV", None).await;
     assert_eq!(reply.error(), (404, "not_found".into()));
     assert_eq!(reply.text, unknown.text, "a foreign id answers like one that never was");
     for (body, field) in [
@@ -153,4 +156,117 @@ async fn revoke_refusals() {
     assert_eq!(server.records(), before, "nothing was stored");
     server.clock.advance_ms(3 * 24 * 60 * 60 * 1000);
     assert_eq!(server.delete(&format!("/v1/authorizations/{id}"), None).await.status, StatusCode::OK, "an expired one can be revoked");
+}
+
+#[tokio::test]
+async fn stand_as_granted() {
+    let server = Server::start().await;
+    let old = server.grant(json!({})).await;
+    server.clock.advance_ms(1000);
+    let id = server
+        .grant(json!({
+            "scopes": ["a", { "name": "b", "constraints": { "max_per_day": 3, "confirm_when": [{ "field": "n", "gt": 1 }] } }],
+            "requires_confirm_for": ["b"], "requires_escalation_for": ["a"], "escalation_targets": { "a": "boss" },
+            "budget_limit_micros": 50, "replaces": old, "expires_at": "2026-03-02T10:00:00Z",
+        }))
+        .await;
+    let path = format!("/v1/authorizations/{id}");
+    let mut expected = json!({
+        "authorization_id": id, "status": "active", "created_at": "2026-03-01T10:00:01.000Z", "expires_at": "2026-03-02T10:00:00.000Z",
+        "revoked_at": null, "user_id": "user_1", "agent_id": "mailer", "bundle_id": null,
+        "scopes": [
+            { "name": "a", "constraints": {} },
+            { "name": "b", "constraints": { "max_per_day": 3, "confirm_when": [{ "field": "n", "gt": 1 }] } },
+        ],
+        "requires_confirm_for": ["b"], "requires_escalation_for": ["a"], "escalation_targets": { "a": "boss" },
+        "replaces": old, "budget_limit_micros": 50, "budget_spent_micros": 0,
+    });
+    assert_eq!(server.get(&path).await.json(), expected);
+    server.clock.advance_ms(24 * 60 * 60 * 1000);
+    expected["status"] = json!("expired");
+    assert_eq!(server.get(&path).await.json(), expected);
+    server.delete(&path, None).await;
+    expected["status"] = json!("revoked");
+    expected["revoked_at"] = json!("2026-03-02T10:00:01.000Z");
+    assert_eq!(server.get(&path).await.json(), expected);
+    assert_eq!(server.get(&format!("/v1/authorizations/{old}")).await.json().get("budget_limit_micros"), None);
+    for unknown in ["auth_01ARZ3NDEKTSV4RRFFQ69G5FAV", "x", "%ff"] {
+        assert_eq!(server.get(&format!("/v1/authorizations/{unknown}")).await.error(), (404, "not_found".into()));
+    }
+}
+
+#[tokio::test]
+async fn are_listed_newest_first() {
+    let server = Server::start().await;
+    let (_, foreign) = server.other_workspace().await;
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        made.push(server.grant(json!({})).await);
+    }
+    made.reverse();
+    let (mut seen, mut cursor, mut late) = (Vec::new(), String::new(), None);
+    loop {
+        let page = server.get(&format!("/v1/authorizations?limit=3&cursor={cursor}")).await.json();
+        seen.extend(page["items"].as_array().unwrap().iter().map(|a| a["authorization_id"].as_str().unwrap().to_owned()));
+        if late.is_none() {
+            late = Some(server.grant(json!({})).await);
+        }
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    assert_eq!(seen, made, "one that comes while they are walked through is not among them");
+    let first = server.get("/v1/authorizations?limit=1").await.json();
+    assert_eq!(first["items"][0]["authorization_id"], json!(late));
+    assert_eq!(server.get("/v1/authorizations?limit=0").await.fields(), ["query.limit"]);
+    let theirs = server.send_as(&foreign, Method::GET, "/v1/authorizations", None).await.json();
+    assert_eq!(theirs, json!({ "items": [], "has_more": false, "next_cursor": null }));
+}
+
+#[tokio::test]
+async fn plans_without_budgets_and_escalations() {
+    let server = Server::start().await;
+    for plan in ["free", "starter", "pro", "enterprise"] {
+        let workspace = server.admin(Method::POST, "workspaces", Some(json!({ "name": plan, "plan": plan }))).await.json();
+        let key = workspace["api_key"].as_str().unwrap().to_owned();
+        let routed = json!([{ "name": "s", "constraints": { "escalate_when": [{ "field": "n", "gt": 1 }] } }]);
+        for (member, value, code) in [
+            ("budget_limit_micros", json!(5), "budget_plan_required"),
+            ("requires_escalation_for", json!(["s"]), "payment_required"),
+            ("scopes", routed, "payment_required"),
+        ] {
+            let mut body = plain();
+            body[member] = value;
+            let reply = server.send_as(&key, Method::POST, "/v1/authorizations", Some(body.to_string())).await;
+            match plan {
+                "free" | "starter" => assert_eq!(reply.error(), (402, code.to_owned()), "{plan} {member}"),
+                _ => assert_eq!(reply.status, StatusCode::CREATED, "{plan} {member}: {}", reply.text),
+            }
+        }
+        let mut harmless = plain();
+        harmless["scopes"] = json!([{ "name": "s", "constraints": { "escalate_when": [], "confirm_when": [{ "field": "n", "gt": 1 }] } }]);
+        harmless["budget_limit_micros"] = Value::Null;
+        harmless["requires_escalation_for"] = json!([]);
+        harmless["escalation_targets"] = json!({ "s": "boss" });
+        let reply = server.send_as(&key, Method::POST, "/v1/authorizations", Some(harmless.to_string())).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{plan}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn emails_are_refused_where_the_operator_wants_it() {
+    let server = Server::start_with(|parts| parts.refuses_emails = true).await;
+    let before = server.records();
+    for (member, value) in [("user_id", "jo@example.com"), ("agent_id", "a@b")] {
+        let mut body = plain();
+        body[member] = json!(value);
+        assert_eq!(server.post("/v1/authorizations", body).await.fields(), [format!("body.{member}")]);
+    }
+    let resolve = json!({ "resolution": "approved", "resolved_by": "bob@example.com" });
+    assert_eq!(server.post("/v1/escalations/esc_x/resolve", resolve).await.fields(), ["body.resolved_by"]);
+    assert_eq!(server.records(), before);
+    let mut body = plain();
+    body["user_id"] = json!("email_hmac:v1:joGNnOl733jVwFo68Eh9yBii-N5CkEOwKDyTFZTKpVI");
+    assert_eq!(server.post("/v1/authorizations", body).await.status, StatusCode::CREATED);
+    let accepting = Server::start().await;
+    accepting.grant(json!({ "user_id": "jo@example.com" })).await;
 }

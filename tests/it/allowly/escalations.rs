@@ -1,4 +1,4 @@
-//! `/v1/escalations/{id}/resolve`
+//! `/v1/escalations`, `/v1/escalations/{id}` and `/v1/escalations/{id}/resolve`
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -78,4 +78,53 @@ async fn late_foreign_and_malformed() {
     assert!(!path.contains(&fresh), "a new question after the old one lapsed");
     server.delete(&format!("/v1/authorizations/{id}"), None).await;
     assert_eq!(server.post(&format!("/v1/escalations/{fresh}/resolve"), yes).await.error(), (410, "gone".into()));
+}
+
+#[tokio::test]
+async fn stand_and_are_listed() {
+    let server = Server::start().await;
+    let (_, foreign) = server.other_workspace().await;
+    let grant = json!({ "scopes": ["pay"], "requires_escalation_for": ["pay"], "escalation_targets": { "pay": "finance" },
+                        "expires_at": "2026-04-01T00:00:00Z" });
+    let id = server.grant(grant).await;
+    let mut ids = Vec::new();
+    for resource in ["r0", "r1", "r2", "r3"] {
+        ids.push(server.check(&id, "pay", Some(resource)).await["escalation_id"].as_str().unwrap().to_owned());
+        server.clock.advance_ms(1000);
+    }
+    for (n, resolution) in [(0, "approved"), (1, "rejected")] {
+        let body = json!({ "resolution": resolution, "resolved_by": "bob" });
+        server.post(&format!("/v1/escalations/{}/resolve", ids[n]), body).await;
+    }
+    let mut expected = json!({
+        "escalation_id": ids[2], "status": "pending", "authorization_id": id, "scope": "pay", "resource": "r2", "escalation_to": "finance",
+        "created_at": "2026-03-01T10:00:02.000Z", "expires_at": "2026-03-02T10:00:02.000Z", "resolved_by": null, "resolved_at": null,
+    });
+    let path = format!("/v1/escalations/{}", ids[2]);
+    assert_eq!(server.get(&path).await.json(), expected);
+    let listed = async |query: &str| -> Vec<String> {
+        let page = server.get(&format!("/v1/escalations{query}")).await.json();
+        page["items"].as_array().unwrap().iter().map(|e| format!("{} {}", e["resource"], e["status"]).replace('"', "")).collect()
+    };
+    assert_eq!(listed("").await, ["r3 pending", "r2 pending", "r1 rejected", "r0 approved"]);
+    assert_eq!(listed("?status=pending").await, ["r3 pending", "r2 pending"]);
+    assert_eq!(listed("?status=approved&limit=1").await, ["r0 approved"]);
+    let first = server.get("/v1/escalations?limit=3").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap().to_owned();
+    assert_eq!(listed(&format!("?limit=3&cursor={cursor}")).await, ["r0 approved"]);
+    let whole = server.get("/v1/escalations?limit=4").await.json();
+    assert_eq!((&whole["has_more"], &whole["next_cursor"]), (&json!(false), &Value::Null));
+    assert_eq!(server.get("/v1/escalations?status=open").await.fields(), ["query.status"]);
+
+    server.clock.advance_ms(DAY_MS - 1000);
+    expected["status"] = json!("expired");
+    server.clock.advance_ms(DAY_MS);
+    assert_eq!(server.get(&path).await.json(), expected);
+    let resolved = server.get(&format!("/v1/escalations/{}", ids[1])).await.json();
+    assert_eq!((&resolved["status"], &resolved["resolved_by"]), (&json!("rejected"), &json!("bob")));
+    assert_eq!(resolved["resolved_at"], "2026-03-01T10:00:04.000Z");
+    let theirs = server.send_as(&foreign, Method::GET, &path, None).await;
+    let never = server.send_as(&foreign, Method::GET, "/v1/escalations/esc_01ARZ3NDEKTSV4RRFFQ69G5FAV", None).await;
+    assert_eq!((theirs.error(), &theirs.text), ((404, "not_found".into()), &never.text));
+    assert_eq!(server.send_as(&foreign, Method::GET, "/v1/escalations", None).await.json()["items"], json!([]));
 }
