@@ -1,0 +1,262 @@
+"""Hooks that lead schemathesis into deep states.
+
+Left alone, it makes ids that nobody has, and sees 404 and `authorization_not_found` for ever. So two calls of three are
+given ids of things that exist: learnt from earlier answers, or made for the purpose. All chance comes from one seed.
+At the end the answers per operation are written to $FUZZ_TALLY, where tally.py judges whether the run went deep enough.
+"""
+
+import atexit
+import collections
+import datetime
+import itertools
+import json
+import os
+import random
+import re
+import threading
+
+import requests
+import schemathesis
+
+URL = os.environ["ALLOWLOG_URL"]
+API = {"Authorization": f"Bearer {os.environ['ALLOWLOG_API_KEY']}"}
+ADMIN = {"Authorization": f"Bearer {os.environ['ALLOWLOG_ADMIN_TOKEN']}"}
+CHANCE = random.Random(int(os.environ["FUZZ_SEED"]))
+NUMBERS = itertools.count()
+LOCK = threading.RLock()
+SCOPES = ["read", "asked", "raised", "both", "routed", "counted"]
+KEPT = 50
+
+# Kind of thing -> those that exist, the newest last. What the story below is told of stays; DELETE gets others.
+KNOWN = collections.defaultdict(lambda: collections.deque(maxlen=KEPT))
+TALLY = collections.defaultdict(collections.Counter)
+MEMBERS = {
+    "confirm_nonce": "nonce",
+    "escalation_id": "escalation",
+    "receipt_id": "receipt",
+    "tombstone_id": "tombstone",
+    "next_cursor": "cursor",
+}
+SEGMENTS = {
+    "authorizations": "authorization",
+    "confirmations": "nonce",
+    "escalations": "escalation",
+    "receipts": "receipt",
+    "agent-scope-bundles": "bundle",
+    "tombstones": "tombstone",
+    "workspaces": "workspace",
+    "api-keys": "api_key_id",
+}
+MEMBER_KINDS = {"authorization_id": "authorization", "replaces": "authorization", "superseded_by": "authorization", "bundle_id": "bundle"}
+
+
+def call(method, path, body=None, headers=None):
+    answer = requests.request(method, URL + path, json=body, headers=headers or API, timeout=10)
+    assert answer.status_code in (200, 201), f"{method} {path} {body} was answered {answer.status_code} {answer.text}"
+    return answer.json()
+
+
+def later():
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=CHANCE.randint(1, 999))).isoformat()
+
+
+def fresh_name(prefix):
+    return f"{prefix}-{next(NUMBERS)}"
+
+
+def conditions(kind):
+    return {kind: [{"field": "n", "gt": 5}, {"field": "flag", "exists": True}]}
+
+
+def inline():
+    """The body of a grant that has everything."""
+    return {
+        "user_id": CHANCE.choice(["anna", "bert"]),
+        "agent_id": "fuzzer",
+        "scopes": [
+            "read",
+            {"name": "asked", "constraints": {"allowed_domains": []}},
+            "raised",
+            "both",
+            {"name": "routed", "constraints": conditions("confirm_when") | conditions("escalate_when") | conditions("deny_when")},
+            {"name": "counted", "constraints": {"max_per_day": CHANCE.choice([1, 10**6])}},
+        ],
+        "requires_confirm_for": ["asked", "both"],
+        "requires_escalation_for": ["raised", "both"],
+        "escalation_targets": {"raised": "security"},
+        "expires_at": later(),
+        "budget_limit_micros": CHANCE.choice([None, 1000, 2**53 - 1]),
+        "bundle_id": None,
+        "replaces": None,
+    }
+
+
+def bundle():
+    body = inline()
+    names = ("agent_id", "scopes", "requires_confirm_for", "requires_escalation_for", "escalation_targets")
+    return {name: body[name] for name in names} | {"id": fresh_name("bundle"), "default_expiry_days": 30}
+
+
+def check(authorization, name):
+    body = {"authorization_id": authorization, "scopes": [name], "resource": fresh_name("box")}
+    return call("POST", "/v1/check", body)["results"][name]
+
+
+def make(kind):
+    """A new thing of this kind, made through the API."""
+    match kind:
+        case "authorization":
+            return call("POST", "/v1/authorizations", inline())["authorization_id"]
+        case "nonce":
+            return question("asked", "confirm_nonce")
+        case "escalation":
+            return question("raised", "escalation_id")
+        case "receipt":
+            return check(evergreen(), "read")["receipt"]["receipt_id"]
+        case "bundle":
+            return call("POST", "/v1/agent-scope-bundles", bundle())["id"]
+        case "tombstone":
+            return call("POST", "/v1/tombstones", {"resource": fresh_name("grave")})["tombstone_id"]
+        case "workspace":
+            return call("POST", "/admin/v1/workspaces", {"name": fresh_name("ws")}, ADMIN)["workspace_id"]
+    raise AssertionError(kind)
+
+
+def question(name, member):
+    """Schemathesis learns ids too, and revokes what it likes: then there are new grants."""
+    for _ in range(5):
+        result = check(evergreen(), name)
+        if member in result:
+            return result[member]
+        KNOWN["evergreen"].clear()
+    raise AssertionError(f"a new grant must bring a {member}: {result}")
+
+
+def evergreen():
+    """A grant that no call is led to revoke, so that checks stay deep."""
+    if not KNOWN["evergreen"]:
+        body = inline() | {"budget_limit_micros": None}
+        KNOWN["evergreen"].extend(call("POST", "/v1/authorizations", body)["authorization_id"] for _ in range(3))
+    return CHANCE.choice(KNOWN["evergreen"])
+
+
+def one(kind, consumed=False):
+    """One that exists; a new one where that is rather wanted, as for a nonce that can be used once."""
+    if kind == "authorization" and not consumed and CHANCE.random() < 0.7:
+        return evergreen()
+    if consumed and CHANCE.random() < 0.5 or not KNOWN[kind]:
+        return make(kind)
+    return CHANCE.choice(KNOWN[kind])
+
+
+def own_api_keys():
+    """Whatever the fuzzer reads, it must not revoke the key it works with."""
+    keys = call("GET", f"/admin/v1/workspaces/{os.environ['ALLOWLOG_WORKSPACE']}/api-keys", headers=ADMIN)
+    return set(re.findall(r'"([^"]+)"', json.dumps(keys)))
+
+
+OWN = own_api_keys()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    with LOCK:
+        path = case.operation.path
+        for name in list(case.path_parameters or {}):
+            lead_segment(case, path, name)
+        if path.startswith("/v1/") and isinstance(case.query, dict):
+            lead_query(case)
+        if isinstance(case.body, dict) and CHANCE.random() < 0.7:
+            lead_body(case, path)
+        if case.method.upper() in ("POST", "DELETE") and isinstance(case.body, dict) and CHANCE.random() < 0.05:
+            # Few keys, so that many a call meets one that is taken.
+            if case.headers is not None:
+                case.headers["Idempotency-Key"] = f"key-{CHANCE.randint(0, 20)}"
+
+
+def lead_segment(case, path, name):
+    kind = SEGMENTS.get(path.split("{" + name + "}")[0].strip("/").split("/")[-1])
+    if kind == "api_key_id":
+        if KNOWN["api_key"] and CHANCE.random() < 0.7:
+            workspace, key = CHANCE.choice(KNOWN["api_key"])
+            for other in case.path_parameters:
+                case.path_parameters[other] = key if other == name else workspace
+        elif case.path_parameters[name] in OWN:
+            case.path_parameters[name] = "nobody"
+    elif kind is not None and CHANCE.random() < 0.67:
+        case.path_parameters[name] = one(kind, consumed=case.method.upper() in ("DELETE", "POST"))
+
+
+def lead_query(case):
+    for name, kind in (("authorization_id", "authorization"), ("cursor", "cursor")):
+        if case.query.get(name) is not None and CHANCE.random() < 0.6 and (kind != "cursor" or KNOWN["cursor"]):
+            case.query[name] = one(kind)
+    for name, values in (("scope", SCOPES), ("decision", ["allow", "deny", "confirm", "escalate"]), ("user_id", ["anna", "bert"])):
+        if case.query.get(name) is not None and CHANCE.random() < 0.6:
+            case.query[name] = CHANCE.choice(values)
+
+
+def lead_body(case, path):
+    body, method = case.body, case.method.upper()
+    for name, kind in MEMBER_KINDS.items():
+        if isinstance(body.get(name), str):
+            body[name] = one(kind)
+    match method, path.rstrip("/").split("/")[-1]:
+        case "POST", "authorizations":
+            body |= inline() if CHANCE.random() < 0.7 else dict.fromkeys(inline()) | {"user_id": "anna", "bundle_id": one("bundle")}
+        case "POST", "check":
+            body["authorization_id"] = one("authorization")
+            body["scopes"] = CHANCE.sample(SCOPES, CHANCE.randint(1, len(SCOPES)))
+            body["resource"] = CHANCE.choice([None, "box-1", "box-2", fresh_name("box")])
+            if isinstance(body.get("context"), dict):
+                body["context"] |= CHANCE.choice([{}, {"n": 1}, {"n": 9, "flag": True}, {"n": "9"}])
+        case "POST", "agent-scope-bundles":
+            body |= bundle()
+        case "POST", "tombstones":
+            body |= {"resource": fresh_name("grave")}
+        case "POST", "resolve":
+            body |= {"resolution": CHANCE.choice(["approved", "rejected"]), "resolved_by": "bob"}
+        case "POST", tail if tail.startswith("{") and "confirmations" in path:
+            body |= {"approved": CHANCE.random() < 0.7, "ttl_seconds": CHANCE.choice([None, 1, 300])}
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    with LOCK:
+        TALLY[f"{case.method.upper()} {case.operation.path}"][response.status_code] += 1
+        if response.status_code not in (200, 201):
+            return
+        try:
+            answer = response.json()
+        except ValueError:
+            return
+        learn(answer)
+        if case.method.upper() != "POST" or not isinstance(answer, dict):
+            return
+        match case.operation.path:
+            case "/v1/authorizations":
+                KNOWN["authorization"].append(answer.get("authorization_id"))
+            case "/v1/agent-scope-bundles":
+                KNOWN["bundle"].append(answer.get("id"))
+            case "/admin/v1/workspaces":
+                KNOWN["workspace"].append(answer.get("workspace_id"))
+            case path if path.endswith("/api-keys") and "api_key_id" in answer:
+                KNOWN["api_key"].append((next(iter(case.path_parameters.values())), answer["api_key_id"]))
+
+
+def learn(value):
+    if isinstance(value, list):
+        for item in value:
+            learn(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name in MEMBERS and isinstance(item, str):
+                KNOWN[MEMBERS[name]].append(item)
+            else:
+                learn(item)
+
+
+@atexit.register
+def write_tally():
+    with open(os.environ["FUZZ_TALLY"], "w") as file:
+        json.dump({operation: dict(statuses) for operation, statuses in sorted(TALLY.items())}, file)
