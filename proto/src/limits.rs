@@ -41,6 +41,11 @@ pub const CONDITION_TEXT_BYTES_MAX: usize = 256;
 /// An id as a caller writes it: opaque, only its size is bounded.
 pub const OPAQUE_ID_BYTES_MAX: usize = 256;
 
+/// Receipts on one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 100;
+/// Receipts on one page when the caller names no number.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;
+
 /// Errors one answer names: who has made more is told of these first.
 pub const FIELD_ERRORS_MAX: usize = 128;
 
@@ -78,10 +83,6 @@ pub const IDEMPOTENCY_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 pub const DEFAULT_EXPIRY_DAYS_MAX: i64 = 3650;
 /// Milliseconds of a day.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// Items of one page of a list.
-pub const PAGE_ITEMS_MAX: i64 = 100;
-/// Items of one page when the caller names no number.
-pub const PAGE_ITEMS_DEFAULT: i64 = 50;
 /// How far ahead of the verifier's clock a receipt may be issued.
 pub const ISSUED_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 
@@ -112,5 +113,6 @@ const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3
     + CONDITION_ITEMS_MAX * (CONDITION_TEXT_BYTES_MAX + 4)
     + 512;
 const _: () = assert!(COMMIT_BYTES_GOAL + RECORD_BYTES_MAX + SCOPES_CHECKED_MAX * CHECK_RECORD_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
 const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(CONTEXT_DEPTH_MAX < JSON_DEPTH_MAX);

@@ -16,6 +16,6 @@ pub use bundles::{BundleBody, DeletedBundleBody, KnownBundleBody};
 pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody, budget, policy_eval};
 pub use confirmations::{ConfirmBody, ConfirmedBody};
 pub use escalations::{KnownEscalationBody, ResolveBody, ResolvedBody};
-pub use receipts::{PendingReceipt, ReceiptBody};
+pub use receipts::{Cursor, Order, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsBody, ReceiptsQuery};
 pub use terms::{shown_scope, signed_scope, targets_object};
 pub use tombstones::{KnownTombstoneBody, LiftedTombstoneBody, TombstoneBody};

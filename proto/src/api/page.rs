@@ -34,7 +34,7 @@ impl PageQuery {
     pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let limit = parameter(pairs, "limit", &mut errors).map_or(Ok(PAGE_ITEMS_DEFAULT), str::parse);
-        let limit = limit.ok().filter(|n| (1..=PAGE_ITEMS_MAX).contains(n)).and_then(|n| usize::try_from(n).ok());
+        let limit = limit.ok().filter(|n| (1..=PAGE_ITEMS_MAX).contains(n));
         if limit.is_none() {
             errors.push(FieldError::new("query.limit", format!("must be an integer between 1 and {PAGE_ITEMS_MAX}")));
         }

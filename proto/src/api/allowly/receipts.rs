@@ -1,9 +1,12 @@
-//! Receipts in answers: pending first, signed soon after.
+//! Receipts in answers: pending first, signed soon after; and lists of them.
 
-use serde::Serialize;
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Serialize, Serializer};
 
-use crate::id::ReceiptId;
+use crate::api::envelope::FieldError;
+use crate::id::{AuthorizationId, ReceiptId};
 use crate::json::Value;
+use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::time::Timestamp;
 
 /// How long signing is expected to take, in ms.
@@ -46,4 +49,180 @@ impl ReceiptBody {
     pub const fn signed(receipt: Value) -> Self {
         Self::Signed { status: "signed", receipt }
     }
+}
+
+/// What a list of receipts asks for. Every filter that is there must fit; values are compared exactly.
+///
+/// Source: section "Receipts" of the Allowly API, list filters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReceiptsQuery {
+    /// Of this authorization. Opaque, as every id a caller writes.
+    pub authorization_id: Option<String>,
+    /// Of this person.
+    pub user_id: Option<String>,
+    /// About this resource.
+    pub resource: Option<String>,
+    /// Of checks in this session.
+    pub session_id: Option<String>,
+    /// Of checks of this scope.
+    pub scope: Option<String>,
+    /// Of this event, one of [`ReceiptsQuery::EVENTS`].
+    pub event: Option<&'static str>,
+    /// With this decision, one of [`ReceiptsQuery::DECISIONS`].
+    pub decision: Option<&'static str>,
+    /// Written at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Written before this instant.
+    pub to: Option<Timestamp>,
+    /// Behind this place, in the order of the list.
+    pub cursor: Option<Cursor>,
+    /// Items on the page, 1 to [`PAGE_ITEMS_MAX`]; [`PAGE_ITEMS_DEFAULT`] if the caller names none.
+    pub limit: Option<usize>,
+    /// As the caller says; [`ReceiptsQuery::order`] knows the default.
+    pub order: Option<Order>,
+}
+
+/// The order of a list, by time and then by place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// A place in the log that a list goes on behind. On the wire it is text that means nothing to callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0.to_be_bytes()))
+    }
+}
+
+impl ReceiptsQuery {
+    /// Every event a receipt can be of.
+    pub const EVENTS: &'static [&'static str] = &["authorization.create", "authorization.revoke", "escalation.resolve"];
+    /// Every decision a receipt can say.
+    pub const DECISIONS: &'static [&'static str] = &[
+        "allow",
+        "deny",
+        "confirm",
+        "escalate",
+        "authorization_granted",
+        "authorization_revoked",
+        "escalation_approved",
+        "escalation_rejected",
+    ];
+    const ORDERS: &'static [&'static str] = &["asc", "desc"];
+
+    /// Reads decoded pairs of a query string. An empty value means absent, a name this list does not have is ignored.
+    ///
+    /// # Errors
+    /// Every parameter at fault, each once, in the order of the fields.
+    pub fn parse<'q>(pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> Result<Self, Vec<FieldError>> {
+        let mut parameters = Parameters { pairs: pairs.into_iter().collect(), errors: Vec::new() };
+        let text = |text: &str| Ok::<_, String>(text.to_owned());
+        let instant = |text: &str| Timestamp::parse(text).map_err(|e| e.to_string());
+        let query = Self {
+            authorization_id: parameters.read("authorization_id", text),
+            user_id: parameters.read("user_id", text),
+            resource: parameters.read("resource", text),
+            session_id: parameters.read("session_id", text),
+            scope: parameters.read("scope", text),
+            event: parameters.read("event", one_of(Self::EVENTS)),
+            decision: parameters.read("decision", one_of(Self::DECISIONS)),
+            from: parameters.read("from", instant),
+            to: parameters.read("to", instant),
+            cursor: parameters.read("cursor", |text| Cursor::parse(text).ok_or_else(|| "is no cursor that a list has given".to_owned())),
+            limit: parameters.read("limit", limit),
+            order: parameters.read("order", order),
+        };
+        if parameters.errors.is_empty() { Ok(query) } else { Err(parameters.errors) }
+    }
+
+    /// Newest first, but the chain of one authorization reads oldest first, unless the caller says otherwise.
+    pub fn order(&self) -> Order {
+        let default = if self.authorization_id.is_some() { Order::Ascending } else { Order::Descending };
+        self.order.unwrap_or(default)
+    }
+
+    /// Items on the page.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_ITEMS_DEFAULT)
+    }
+}
+
+/// The parameters of a query string, with the errors found in them so far.
+struct Parameters<'q> {
+    pairs: Vec<(&'q str, &'q str)>,
+    errors: Vec<FieldError>,
+}
+
+impl<'q> Parameters<'q> {
+    fn read<T>(&mut self, name: &str, read: impl FnOnce(&'q str) -> Result<T, String>) -> Option<T> {
+        let mut values = self.pairs.iter().filter(|(given, _)| *given == name).map(|(_, value)| *value);
+        let value = values.next()?;
+        let read = match values.next() {
+            Some(_) => Err("must be given once".to_owned()),
+            None if value.is_empty() => return None,
+            None => read(value),
+        };
+        read.map_err(|message| self.errors.push(FieldError::new(format!("query.{name}"), message))).ok()
+    }
+}
+
+fn one_of(allowed: &'static [&'static str]) -> impl FnOnce(&str) -> Result<&'static str, String> {
+    move |text| {
+        let found = allowed.iter().find(|allowed| **allowed == text);
+        found.copied().ok_or_else(|| format!("must be one of `{}`", allowed.join("`, `")))
+    }
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_plain && (1..=PAGE_ITEMS_MAX).contains(number));
+    number.ok_or_else(|| format!("must be an integer between 1 and {PAGE_ITEMS_MAX}"))
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    Ok(if one_of(ReceiptsQuery::ORDERS)(text)? == "asc" { Order::Ascending } else { Order::Descending })
+}
+
+/// One page of a list of receipts.
+#[derive(Debug, Serialize)]
+pub struct ReceiptsBody<'a> {
+    /// In the order of the list.
+    pub items: Vec<ReceiptItem<'a>>,
+    /// Whether there are further ones.
+    pub has_more: bool,
+    /// What to ask for them with; null at the end.
+    pub next_cursor: Option<Cursor>,
+}
+
+/// A receipt in a list. Every member is there always.
+#[derive(Debug, Serialize)]
+pub struct ReceiptItem<'a> {
+    /// Which.
+    pub receipt_id: ReceiptId,
+    /// Null on a check that matched nothing.
+    pub authorization_id: Option<AuthorizationId>,
+    /// What was checked; null if it was no check.
+    pub scope: Option<&'a str>,
+    /// What happened; null on a check.
+    pub event: Option<&'a str>,
+    /// As in the receipt.
+    pub decision: &'a str,
+    /// Whether the signature is there.
+    pub signed: bool,
+    /// Time of the record it is made from.
+    pub created_at: Timestamp,
 }
