@@ -1,5 +1,6 @@
 //! The application: the parts put together, and taken apart in the right order.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use crate::latch::Latch;
 use crate::log::Store;
 use crate::repeat;
 use crate::replay::Replayed;
+use crate::search::{Indexing, Search};
 use crate::signing::Signing;
 use crate::writer::{Committed, Writer};
 
@@ -34,6 +36,8 @@ pub struct App {
     pub keyring: Arc<Keyring>,
     /// Log sequence behind the last signed record.
     pub signed: watch::Receiver<u64>,
+    /// Finds receipts.
+    pub search: Search,
     /// What absolute links begin with, without a slash at its end.
     pub public_url: Arc<str>,
     /// Opens `/admin/v1`.
@@ -48,6 +52,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What the store comes to.
     pub replayed: Replayed,
+    /// Where the search index is kept; in memory without.
+    pub search_dir: Option<PathBuf>,
     /// Keys of every workspace.
     pub keyring: Arc<Keyring>,
     /// Where time comes from.
@@ -66,8 +72,10 @@ pub struct Parts {
 pub struct Threads {
     writer: JoinHandle<()>,
     signing: JoinHandle<()>,
+    search: JoinHandle<()>,
     writer_ended: oneshot::Receiver<()>,
     signing_ended: oneshot::Receiver<()>,
+    search_ended: oneshot::Receiver<()>,
 }
 
 impl App {
@@ -76,18 +84,23 @@ impl App {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(parts: Parts) -> std::io::Result<(Self, Threads)> {
-        let Parts { store, replayed, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
+        let Parts { store, replayed, search_dir, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
         let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), &replayed.state);
         let (signing_alive, signing_ended) = oneshot::channel();
         let signing = follower.start(woken, signing_alive)?;
+        let (wake_search, search_woken) = sync_channel(1);
+        let (indexing, search_handle) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
+        let (search_alive, search_ended) = oneshot::channel();
+        let search = indexing.start(search_woken, search_alive)?;
         let (writer_alive, writer_ended) = oneshot::channel();
-        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, wake).start(queue, writer_alive)?;
+        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, vec![wake, wake_search]).start(queue, writer_alive)?;
         let public_url = public_url.trim_end_matches('/').into();
-        let app = Self { engine, store, keyring, signed, public_url, admin_token: admin_token.into(), refuses_emails };
-        Ok((app, Threads { writer, signing, writer_ended, signing_ended }))
+        let admin_token = admin_token.into();
+        let app = Self { engine, store, keyring, signed, search: search_handle, public_url, admin_token, refuses_emails };
+        Ok((app, Threads { writer, signing, search, writer_ended, signing_ended, search_ended }))
     }
 
     /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
@@ -147,10 +160,11 @@ pub enum CreateError {
 }
 
 impl Threads {
-    /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored and signed.
+    /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored, signed
+    /// and indexed, as far as that is not much.
     /// False if one of them panicked.
     pub fn join(self) -> bool {
-        self.writer.join().is_ok() & self.signing.join().is_ok()
+        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok()
     }
 
     /// Waits until one of the threads ends: while an [`App`] is there, that is a defect.
@@ -159,6 +173,7 @@ impl Threads {
         tokio::select! {
             _ = &mut self.writer_ended => {}
             _ = &mut self.signing_ended => {}
+            _ = &mut self.search_ended => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 //! keys/         signing keys, sealed under the master key, one file each
 //! journal/      the tail that makes an answer durable
 //! log/          the settled log, a row of volumes
+//! search/       what lists are found by; made again from the log
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -102,6 +103,11 @@ impl DataDir {
     /// Where sealed signing keys are.
     pub fn keys(&self) -> PathBuf {
         self.path.join("keys")
+    }
+
+    /// Where the search index is.
+    pub fn search(&self) -> PathBuf {
+        self.path.join("search")
     }
 
     /// The master key's text; it is drawn for a new directory only, since no other could open what is sealed in an old one.

@@ -14,6 +14,7 @@ pub mod log;
 pub mod receipts;
 pub mod repeat;
 pub mod replay;
+pub mod search;
 pub mod signing;
 pub mod writer;
 

@@ -49,7 +49,8 @@ pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress:
     let replayed = replay(&*store, None, progress)?;
     check_keys(&keyring, &replayed.state)?;
     let ids = Ids::new(chance::numbers());
-    Ok((directory, Parts { store, replayed, keyring, clock: Clock::Wall, ids, public_url, admin_token, refuses_emails: false }))
+    let search_dir = Some(directory.search());
+    Ok((directory, Parts { store, replayed, search_dir, keyring, clock: Clock::Wall, ids, public_url, admin_token, refuses_emails: false }))
 }
 
 /// Another master key than the one the keys were sealed under must not be served with: every API key would be refused and

@@ -63,14 +63,15 @@ pub struct Writer {
     /// No command is decided at an earlier instant.
     now: Timestamp,
     latch: Arc<Latch>,
-    wake: SyncSender<()>,
+    /// Of each follower.
+    wakes: Vec<SyncSender<()>>,
 }
 
 impl Writer {
-    /// A writer that goes on where `replayed` ends; `wake` is told of each commit.
-    pub fn new(store: Arc<dyn Store>, clock: Clock, ids: Ids, replayed: Replayed, latch: Arc<Latch>, wake: SyncSender<()>) -> Self {
+    /// A writer that goes on where `replayed` ends; `wakes` are told of each commit.
+    pub fn new(store: Arc<dyn Store>, clock: Clock, ids: Ids, replayed: Replayed, latch: Arc<Latch>, wakes: Vec<SyncSender<()>>) -> Self {
         let now = resume_at(&replayed.chain);
-        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, latch, wake }
+        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, latch, wakes }
     }
 
     /// Runs until every sender is gone and the queue is empty. `alive` is dropped when it ends, by a panic too.
@@ -120,7 +121,9 @@ impl Writer {
         }
         // 5. Followers read the frame from the log. A crash before they did costs nothing: they go by their position.
         if stored.is_ok() {
-            let _ = self.wake.try_send(()); // a full channel means that they have been told already
+            for wake in &self.wakes {
+                let _ = wake.try_send(()); // a full channel means that it has been told already
+            }
         }
     }
 

@@ -141,7 +141,7 @@ async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, ap
     let clean = tokio::select! {
         () = signals.wait() => true,
         () = threads.ended() => {
-            tracing::error!("the writer or the signing follower has ended; the server stops, and a restart goes on from the log");
+            tracing::error!("the writer or a follower has ended; the server stops, and a restart goes on from the log");
             false
         }
     };

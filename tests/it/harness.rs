@@ -73,6 +73,7 @@ impl Server {
         let mut parts = Parts {
             store: Arc::clone(&store),
             replayed: replay(&*store, None, |_| {}).unwrap(),
+            search_dir: None,
             keyring,
             clock: clock.clone(),
             ids: Ids::new(chance::numbers()),

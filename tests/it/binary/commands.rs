@@ -80,6 +80,9 @@ fn log_and_replay_agree() {
     assert_eq!((&verified["records"], &verified["head"]), (&replayed["position"], &replayed["head"]));
     assert_eq!(replayed["state"], object(&["replay"])["state"]);
     assert_ne!(replayed["state"], object(&["replay", "--until", "2"])["state"]);
+    assert_eq!(replayed["search_rebuilt"], Value::Null);
+    let rebuilt = object(&["replay", "--rebuild-search"]);
+    assert_eq!((&rebuilt["search_rebuilt"], &rebuilt["state"]), (&verified["records"], &replayed["state"]));
     let shown = text(&run(&["log", "show", "--from", "1", "--limit", "2", "--data", data]).stdout);
     let sequences: Vec<_> = shown.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["sequence"].clone()).collect();
     assert_eq!(sequences, [1, 2]);

@@ -1,0 +1,263 @@
+//! The search follower: records become documents of the index. It starts where the index's last commit says.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use allowlog_proto::chain::Hash;
+use allowlog_proto::frame::Frame;
+use allowlog_proto::record::Record;
+use tokio::sync::{oneshot, watch};
+
+use crate::log::{Store, StoreError};
+use crate::search::Search;
+use crate::search::index::{Index, IndexError, Snapshot};
+use crate::search::terms::terms;
+
+/// A commit costs files and syncs, so records are gathered for so long before the next.
+const GATHER: Duration = Duration::from_millis(500);
+/// In between it is seen whether the server ends.
+const GLANCE: Duration = Duration::from_millis(20);
+/// A commit is made at the latest after so many documents.
+const COMMIT_DOCUMENTS: u64 = 50_000;
+/// How long to wait before trying again what failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Below the threads that answer, as signing is.
+const NICE: i32 = 5;
+
+/// What the follower works with.
+pub struct Indexing {
+    store: Arc<dyn Store>,
+    /// Where the index is; in memory without.
+    dir: Option<PathBuf>,
+    index: Option<Index>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Whether a new index has not reached the head of the log yet.
+    is_rebuilding: bool,
+    /// Set by whoever finds that the index is wrong.
+    is_distrusted: Arc<AtomicBool>,
+}
+
+/// Why indexing stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexingError {
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error("the search index: {0}")]
+    Index(String),
+}
+
+impl From<IndexError> for IndexingError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error.to_string())
+    }
+}
+
+impl Indexing {
+    /// A follower whose index is in this directory, or in memory, and the handle that searches it; the handle wakes the
+    /// follower through `wake` when it finds the index wrong.
+    pub fn new(store: Arc<dyn Store>, dir: Option<PathBuf>, wake: SyncSender<()>) -> (Self, Search) {
+        let (snapshot, seen) = watch::channel(Arc::default());
+        let is_distrusted = Arc::new(AtomicBool::new(false));
+        let search = Search { store: Arc::clone(&store), snapshot: seen, is_distrusted: Arc::clone(&is_distrusted), wake };
+        (Self { store, dir, index: None, snapshot, is_rebuilding: false, is_distrusted }, search)
+    }
+
+    /// Runs until the writer and every handle, which hold the other end of `wake`, are gone and all is indexed. `alive` is
+    /// dropped when it ends, by a panic too.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(mut self, wake: Receiver<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("search".into()).spawn(move || {
+            let _alive = alive;
+            // The index's own threads are started by this one and inherit it. Refused where threads cannot differ.
+            let _ = rustix::process::nice(NICE);
+            let is_over = || wake.try_recv() == Err(TryRecvError::Disconnected);
+            loop {
+                let pause = if self.catch_up(is_over) { GATHER } else { RETRY };
+                if rest(pause, is_over) {
+                    // What is left, unless it is much: then the next start goes on with it.
+                    self.catch_up(|| true);
+                    return;
+                }
+                // What was written while it rested has taken its wake with it.
+                if self.position() == self.store.head() && wake.recv().is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Throws the index in this directory away and builds it from the log; `progress` is told the position. Returns the
+    /// last one.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or the index not be written.
+    pub fn rebuild(store: Arc<dyn Store>, dir: PathBuf, mut progress: impl FnMut(u64)) -> Result<u64, IndexingError> {
+        let (wake, _woken) = sync_channel(1);
+        let (mut this, _search) = Self::new(store, Some(dir), wake);
+        this.create()?;
+        this.index_all(|position| {
+            progress(position);
+            false
+        })?;
+        // The next server finds few segments.
+        if let Some(index) = &mut this.index {
+            index.finish_merges(&this.snapshot.borrow())?;
+        }
+        Ok(this.position())
+    }
+
+    /// Indexes all that is there; false if something failed and is to be tried again.
+    fn catch_up(&mut self, is_over: impl Fn() -> bool) -> bool {
+        if self.is_distrusted.load(Ordering::SeqCst) {
+            self.index = None;
+            self.snapshot.send_replace(Arc::default());
+        }
+        let indexed = self.open().and_then(|()| self.index_all(|_| is_over()));
+        if let Err(error) = &indexed {
+            // Its state is unknown after a failure: what was committed is read again.
+            self.index = None;
+            tracing::error!(search.error = %error, "indexing stopped, it tries again in a second; lists are complete all the same");
+        }
+        indexed.is_ok()
+    }
+
+    /// Opens the index if it is not open, or makes a new one where there is none that fits the log.
+    fn open(&mut self) -> Result<(), IndexingError> {
+        if self.index.is_some() {
+            return Ok(());
+        }
+        let distrusted = self.is_distrusted.load(Ordering::SeqCst).then(|| IndexError::Wrong("a hit was none".to_owned()));
+        let opened = match (&self.dir, distrusted) {
+            (_, Some(wrong)) => Err(wrong),
+            (None, None) => Ok(None),
+            (Some(dir), None) => Index::open(dir),
+        };
+        let fitting = match opened {
+            Ok(Some(index)) => self.fit(index)?,
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(search.error = %error, "the search index cannot be used, it is built anew from the log");
+                None
+            }
+        };
+        match fitting {
+            Some(index) => self.index = Some(index),
+            None => self.create()?,
+        }
+        Ok(())
+    }
+
+    /// The index, if it is of this log and sound.
+    fn fit(&self, index: Index) -> Result<Option<Index>, StoreError> {
+        let mark = *index.mark();
+        let problem = if mark.position > self.store.head() {
+            Some("it is ahead of the log".to_owned())
+        } else if !ends_at(&*self.store, mark.position, mark.frame)? {
+            Some("it is of another log".to_owned())
+        } else {
+            match index.snapshot(&Snapshot::default()) {
+                Ok(snapshot) => {
+                    self.snapshot.send_replace(Arc::new(snapshot));
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            }
+        };
+        if let Some(problem) = problem {
+            tracing::warn!(search.error = problem, "the search index cannot be used, it is built anew from the log");
+            return Ok(None);
+        }
+        Ok(Some(index))
+    }
+
+    fn create(&mut self) -> Result<(), IndexingError> {
+        self.snapshot.send_replace(Arc::default());
+        self.index = Some(Index::create(self.dir.as_deref())?);
+        self.is_distrusted.store(false, Ordering::SeqCst);
+        self.is_rebuilding = self.dir.is_some() && self.store.head() > 0;
+        if self.is_rebuilding {
+            tracing::info!(log.records = self.store.head(), "the search index is built from the log");
+        }
+        Ok(())
+    }
+
+    /// Indexes the log from the last commit to its head. `is_over` is told the position after a large commit, and may end
+    /// it there.
+    fn index_all(&mut self, mut is_over: impl FnMut(u64) -> bool) -> Result<(), IndexingError> {
+        let Some(index) = &mut self.index else { return Ok(()) };
+        let mut last = None;
+        for frame in self.store.scan(index.mark().position) {
+            let frame = frame?;
+            add(index, &frame)?;
+            if index.added() >= COMMIT_DOCUMENTS {
+                commit(index, &frame, &self.snapshot)?;
+                if is_over(frame.header().end_sequence()) {
+                    return Ok(());
+                }
+            }
+            last = Some(frame);
+        }
+        match last {
+            Some(last) if last.header().end_sequence() > index.mark().position => commit(index, &last, &self.snapshot)?,
+            _ => {}
+        }
+        if std::mem::take(&mut self.is_rebuilding) {
+            tracing::info!(search.position = index.mark().position, search.receipts = index.mark().documents, "the search index is built");
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> u64 {
+        self.snapshot.borrow().position()
+    }
+}
+
+/// Rests for this long, or until it is over; says whether it is.
+fn rest(pause: Duration, is_over: impl Fn() -> bool) -> bool {
+    let mut rested = Duration::ZERO;
+    while rested < pause {
+        if is_over() {
+            return true;
+        }
+        thread::sleep(GLANCE);
+        rested = rested.saturating_add(GLANCE);
+    }
+    false
+}
+
+/// Whether a frame with this hash ends at this position. The hash covers all of the log before it.
+fn ends_at(store: &dyn Store, position: u64, hash: Hash) -> Result<bool, StoreError> {
+    let Some(last) = position.checked_sub(1) else { return Ok(true) };
+    match store.scan(last).next() {
+        Some(frame) => frame.map(|frame| frame.header().end_sequence() == position && frame.hash() == hash),
+        None => Ok(false),
+    }
+}
+
+fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {
+    let first = frame.header().first_sequence;
+    let damaged = |sequence, problem| IndexingError::Store(StoreError::Damaged { sequence, problem });
+    for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(first, e.to_string()))?) {
+        let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
+        if let Some(terms) = terms(&record) {
+            index.add(sequence, record.time.as_ms(), &terms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Commits up to the end of this frame, shows it to whoever searches, and sees to it that segments stay few.
+fn commit(index: &mut Index, frame: &Frame, snapshot: &watch::Sender<Arc<Snapshot>>) -> Result<(), IndexError> {
+    index.commit(frame.header().end_sequence(), frame.hash())?;
+    let next = Arc::new(index.snapshot(&snapshot.borrow())?);
+    snapshot.send_replace(Arc::clone(&next));
+    index.merge(&next)
+}

@@ -1,0 +1,139 @@
+//! What a receipt can be found by. The index is filled and the log is filtered by the same terms, so that they agree.
+
+use allowlog_projections::receipts::receipt;
+use allowlog_proto::event::{CheckEvent, Event};
+use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::receipt::About;
+use allowlog_proto::record::Record;
+use allowlog_proto::time::Timestamp;
+
+/// A member of a receipt, or of what it was made from, that a list can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facet {
+    /// As in the receipt: a check that matched nothing has none.
+    AuthorizationId,
+    /// As in the receipt.
+    UserId,
+    /// As in the receipt.
+    Resource,
+    /// What the caller of a check said.
+    SessionId,
+    /// What was checked.
+    Scope,
+    /// What happened, where it was no check.
+    Event,
+    /// As in the receipt.
+    Decision,
+}
+
+/// Begins the term that every receipt of a workspace has.
+const ANY: u8 = 0;
+
+impl Facet {
+    /// Begins the terms of this facet; stored in the index.
+    const fn tag(self) -> u8 {
+        match self {
+            Self::AuthorizationId => 1,
+            Self::UserId => 2,
+            Self::Resource => 3,
+            Self::SessionId => 4,
+            Self::Scope => 5,
+            Self::Event => 6,
+            Self::Decision => 7,
+        }
+    }
+}
+
+/// A facet's tag, the workspace and the value, compared byte by byte. The workspace is in every term, so a query cannot
+/// reach into another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Term(Vec<u8>);
+
+impl Term {
+    fn new(tag: u8, workspace_id: WorkspaceId, value: &str) -> Self {
+        let mut bytes = Vec::with_capacity(value.len().saturating_add(17));
+        bytes.push(tag);
+        bytes.extend_from_slice(&workspace_id.to_bytes());
+        bytes.extend_from_slice(value.as_bytes());
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The terms a record is found by; none if it leads to no receipt.
+pub(super) fn terms(record: &Record) -> Option<Vec<Term>> {
+    let receipt = receipt(record)?;
+    let term = |facet: Facet, value: &str| Term::new(facet.tag(), record.workspace_id, value);
+    let mut terms = vec![
+        Term::new(ANY, record.workspace_id, ""),
+        term(Facet::UserId, receipt.user_id),
+        term(Facet::Decision, receipt.decision),
+        match receipt.about {
+            About::Scope(scope) => term(Facet::Scope, scope),
+            About::Event(event) => term(Facet::Event, event),
+        },
+    ];
+    terms.extend(receipt.authorization_id.map(|id| term(Facet::AuthorizationId, &id.to_string())));
+    terms.extend(receipt.resource.map(|resource| term(Facet::Resource, resource)));
+    if let Event::Check(CheckEvent::Decided(decided)) = &record.event {
+        terms.extend(decided.session_id.as_ref().map(|id| term(Facet::SessionId, id.as_str())));
+    }
+    Some(terms)
+}
+
+/// Which receipts of one workspace are wanted: those with every facet asked for, within the times.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    workspace_id: WorkspaceId,
+    terms: Vec<Term>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Every receipt of the workspace.
+    pub const fn all(workspace_id: WorkspaceId) -> Self {
+        Self { workspace_id, terms: Vec::new(), from: None, to: None }
+    }
+
+    /// Only those whose facet is exactly this.
+    #[must_use]
+    pub fn with(mut self, facet: Facet, value: &str) -> Self {
+        self.terms.push(Term::new(facet.tag(), self.workspace_id, value));
+        self
+    }
+
+    /// Only those of records written at `from` or later, and before `to`.
+    #[must_use]
+    pub const fn between(mut self, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        (self.from, self.to) = (from, to);
+        self
+    }
+
+    /// The terms that what is wanted has, at least one.
+    pub(super) fn terms(&self) -> Vec<Term> {
+        if self.terms.is_empty() { vec![Term::new(ANY, self.workspace_id, "")] } else { self.terms.clone() }
+    }
+
+    /// Whether a record of this instant is not too early.
+    pub(super) fn is_late_enough(&self, time_ms: u64) -> bool {
+        self.from.is_none_or(|from| time_ms >= from.as_ms())
+    }
+
+    /// Whether a record of this instant is not too late.
+    pub(super) fn is_early_enough(&self, time_ms: u64) -> bool {
+        self.to.is_none_or(|to| time_ms < to.as_ms())
+    }
+
+    /// Whether the record leads to a receipt that is wanted.
+    pub(super) fn matches(&self, record: &Record) -> bool {
+        let time_ms = record.time.as_ms();
+        record.workspace_id == self.workspace_id
+            && self.is_late_enough(time_ms)
+            && self.is_early_enough(time_ms)
+            && terms(record).is_some_and(|terms| self.terms.iter().all(|wanted| terms.contains(wanted)))
+    }
+}
