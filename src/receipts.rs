@@ -52,6 +52,21 @@ pub fn find(
     Ok(None)
 }
 
+/// Whether the signature of a record's receipt is there, or can be made at once.
+///
+/// # Errors
+/// If the signature cannot be read.
+pub fn is_signed(
+    store: &Arc<dyn Store>,
+    keyring: &Keyring,
+    sequence: u64,
+    record: &Record,
+    keys: &[SigningKey],
+) -> Result<bool, StoreError> {
+    let can_be_made = || SigningKey::active_at(keys, record.time).is_some_and(|key| keyring.private_key(key.key_id).is_ok());
+    Ok(store.signature(sequence)?.is_some_and(|signature| signature != NO_SIGNATURE || can_be_made()))
+}
+
 /// How the receipt of a record stands, whose log sequence is known.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub fn router() -> Router<App> {
         .route("/v1/escalations", get(escalations::list))
         .route("/v1/escalations/{id}", get(escalations::by_id))
         .route("/v1/escalations/{id}/resolve", post(escalations::resolve))
+        .route("/v1/receipts", get(receipts::list))
         .route("/v1/receipts/{id}", get(receipts::by_id))
         .route("/v1/agent-scope-bundles", get(bundles::list).post(bundles::create))
         .route("/v1/agent-scope-bundles/{id}", delete(bundles::remove))

@@ -176,7 +176,7 @@ pub async fn page<I>(
     }
 }
 
-/// The parameters of the query, decoded.
+/// The parameters of the query, decoded as those of a form: `+` is a space.
 pub fn pairs(query: Option<&str>) -> Vec<(String, String)> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }

@@ -35,7 +35,34 @@ fn works_as_pasted() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     let decisions: Vec<_> = out.match_indices(r#""decision":""#).map(|(at, m)| out[at + m.len()..].split('"').next().unwrap()).collect();
-    assert_eq!(decisions, ["allow", "confirm", "approved", "allow", "escalate", "allow", "escalate", "deny", "allow", "deny"], "{out}");
+    assert_eq!(
+        decisions,
+        [
+            "allow",
+            "confirm",
+            "approved",
+            "allow",
+            "escalate",
+            "allow",
+            "escalate",
+            "deny",
+            "allow",
+            "deny",
+            "authorization_granted",
+            "allow",
+            "confirm",
+            "allow",
+            "escalate",
+            "escalation_approved",
+            "allow",
+            "escalate",
+            "escalation_rejected",
+            "deny",
+            "authorization_revoked",
+            "deny"
+        ],
+        "{out}"
+    );
     assert!(out.contains("\nvalid: rcp_"), "{out}");
     verify_every_receipt(&process.url, &api_key, directory.path(), &format!("{out}{err}"));
     assert_eq!(process.terminate(), Some(0));
