@@ -5,3 +5,4 @@ pub mod allowly;
 pub mod envelope;
 pub mod fields;
 pub mod page;
+pub mod query;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use allowlog_projections::command::{Action, Command, Credential};
 use allowlog_proto::api::envelope::FieldError;
 use allowlog_proto::api::page::PageQuery;
+use allowlog_proto::api::query::Parameters;
 use allowlog_proto::json::Value;
 use allowlog_proto::record::Request as NamedRequest;
 use allowlog_proto::text::IdempotencyKey;
@@ -155,20 +156,25 @@ pub struct PageOf<I> {
     pub after: Option<I>,
 }
 
-/// Who asks for a page, and for which; `read` makes an id of what the cursor says.
-pub async fn page<I>(
+/// Who asks for a page of a list, for which, and what else the query says; `id` makes an id of what the cursor says.
+pub async fn page<I, T>(
     app: &App,
     headers: &HeaderMap,
     uri: &Uri,
-    read: impl FnOnce(&str) -> Option<I>,
-) -> Result<(Credential, PageOf<I>), ApiError> {
+    id: impl FnOnce(&str) -> Option<I>,
+    more: impl FnOnce(&mut Parameters<'_>) -> T,
+) -> Result<(Credential, PageOf<I>, T), ApiError> {
     let credential = credential(app, headers)?;
-    let page = PageQuery::parse(&pairs(uri.query())).and_then(|PageQuery { limit, after }| match after.as_deref().map(read) {
-        Some(None) => Err(vec![FieldError::new("query.cursor", "must be a `next_cursor` of this list")]),
-        after => Ok(PageOf { limit, after: after.flatten() }),
+    let pairs = pairs(uri.query());
+    let mut parameters = Parameters::of(&pairs);
+    let PageQuery { limit, after } = PageQuery::read(&mut parameters);
+    let more = more(&mut parameters);
+    let read = parameters.finish(more).and_then(|more| match after.as_deref().map(id) {
+        Some(None) => Err(vec![FieldError::new("query.cursor", "is no cursor that this list has given")]),
+        after => Ok((PageOf { limit, after: after.flatten() }, more)),
     });
-    match page {
-        Ok(page) => Ok((credential, page)),
+    match read {
+        Ok((page, more)) => Ok((credential, page, more)),
         Err(fields) => {
             app.engine.authenticate(credential).await?;
             Err(ApiError::invalid(fields))

@@ -3,8 +3,8 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 
-use crate::api::envelope::FieldError;
-use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::api::query::{Parameters, limit};
+use crate::limits::PAGE_ITEMS_DEFAULT;
 
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,39 +27,15 @@ pub struct PageBody<T> {
 }
 
 impl PageQuery {
-    /// Reads `limit` and `cursor` among the pairs of a query. An empty value means absent, as if the name were not there.
-    ///
-    /// # Errors
-    /// Every parameter at fault.
-    pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let limit = parameter(pairs, "limit", &mut errors).map_or(Ok(PAGE_ITEMS_DEFAULT), str::parse);
-        let limit = limit.ok().filter(|n| (1..=PAGE_ITEMS_MAX).contains(n));
-        if limit.is_none() {
-            errors.push(FieldError::new("query.limit", format!("must be an integer between 1 and {PAGE_ITEMS_MAX}")));
-        }
-        let after = parameter(pairs, "cursor", &mut errors).map(|cursor| {
+    /// Reads `limit` and `cursor` among the parameters of a query.
+    pub fn read(parameters: &mut Parameters<'_>) -> Self {
+        let limit = parameters.read("limit", limit).unwrap_or(PAGE_ITEMS_DEFAULT);
+        let after = parameters.read("cursor", |cursor| {
             let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok();
-            bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+            bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| "is no cursor that a list has given".to_owned())
         });
-        if after == Some(None) {
-            errors.push(FieldError::new("query.cursor", "must be a `next_cursor` of this list"));
-        }
-        match limit {
-            Some(limit) if errors.is_empty() => Ok(Self { limit, after: after.flatten() }),
-            _ => Err(errors),
-        }
+        Self { limit, after }
     }
-}
-
-/// The one value of a parameter of a query, unless it is absent or empty; one that is given twice is noted as an error.
-pub fn parameter<'p>(pairs: &'p [(String, String)], name: &str, errors: &mut Vec<FieldError>) -> Option<&'p str> {
-    let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let value = values.next();
-    if values.next().is_some() {
-        errors.push(FieldError::new(format!("query.{name}"), "is given more than once"));
-    }
-    value.filter(|value| !value.is_empty())
 }
 
 impl<T> PageBody<T> {

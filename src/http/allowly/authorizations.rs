@@ -64,7 +64,7 @@ pub async fn by_id(
 
 /// The authorizations of the workspace, newest first.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownAuthorizationBody>>, ApiError> {
-    let (credential, page) = call::page(&app, &headers, &uri, AuthorizationId::parse).await?;
+    let (credential, page, ()) = call::page(&app, &headers, &uri, AuthorizationId::parse, |_| ()).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let behind = state.authorizations(workspace_id, page.after).rev().take(page.limit.saturating_add(1));
         behind.map(|(id, authorization)| known(id, authorization, now)).collect()

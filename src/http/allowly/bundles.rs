@@ -27,7 +27,7 @@ pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusC
 
 /// The live bundles of the workspace, in the order of their ids.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownBundleBody>>, ApiError> {
-    let (credential, page) = call::page(&app, &headers, &uri, |id| BundleId::new(id).ok()).await?;
+    let (credential, page, ()) = call::page(&app, &headers, &uri, |id| BundleId::new(id).ok(), |_| ()).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, _| {
         let behind = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         let bundles = state.workspace(workspace_id).map(|w| w.bundles.range((behind, Bound::Unbounded)));

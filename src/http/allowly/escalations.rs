@@ -4,8 +4,8 @@ use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::state::{Escalation, Status};
 use allowlog_proto::api::allowly::{KnownEscalationBody, PendingReceipt, ResolveBody, ResolvedBody};
-use allowlog_proto::api::envelope::FieldError;
-use allowlog_proto::api::page::{PageBody, parameter};
+use allowlog_proto::api::page::PageBody;
+use allowlog_proto::api::query::{Parameters, one_of};
 use allowlog_proto::id::EscalationId;
 use allowlog_proto::limits::{BODY_BYTES_MAX, ESCALATION_LIFE_MS};
 use allowlog_proto::time::Timestamp;
@@ -20,7 +20,7 @@ use crate::http::{ApiError, call};
 
 /// Escalations looked at for one page, so that a rare status holds nobody up; such a page is short and has a cursor.
 const EXAMINED_MAX: usize = 10_000;
-const STATUSES: [&str; 4] = ["pending", "approved", "rejected", "expired"];
+const STATUSES: &[&str] = &["pending", "approved", "rejected", "expired"];
 
 /// An escalation as it stands.
 pub async fn by_id(
@@ -39,24 +39,15 @@ pub async fn by_id(
 
 /// The escalations of the workspace, newest first; `status` picks those that stand so.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownEscalationBody>>, ApiError> {
-    let (credential, page) = call::page(&app, &headers, &uri, EscalationId::parse).await?;
-    let mut errors = Vec::new();
-    let pairs = call::pairs(uri.query());
-    let wanted = parameter(&pairs, "status", &mut errors).map(str::to_owned);
-    if wanted.as_deref().is_some_and(|wanted| !STATUSES.contains(&wanted)) {
-        errors.push(FieldError::new("query.status", "must be `pending`, `approved`, `rejected` or `expired`"));
-    }
-    if !errors.is_empty() {
-        app.engine.authenticate(credential).await?;
-        return Err(ApiError::invalid(errors));
-    }
+    let wanted = |parameters: &mut Parameters<'_>| parameters.read("status", one_of(STATUSES));
+    let (credential, page, wanted) = call::page(&app, &headers, &uri, EscalationId::parse, wanted).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let (mut items, mut last) = (Vec::new(), None);
         let mut behind = state.escalations(workspace_id, page.after).rev();
         for (id, escalation) in behind.by_ref().take(EXAMINED_MAX) {
             last = Some(id);
             let known = known(id, escalation, now);
-            items.extend(Some(known).filter(|one| wanted.as_deref().is_none_or(|wanted| one.status == wanted)));
+            items.extend(Some(known).filter(|one| wanted.is_none_or(|wanted| one.status == wanted)));
             if items.len() == page.limit {
                 break;
             }

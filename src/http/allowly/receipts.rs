@@ -38,9 +38,8 @@ pub async fn by_id(
 pub async fn list(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, ApiError> {
     let credential = call::credential(&app, &headers)?;
     let workspace_id = app.engine.authenticate(credential).await?;
-    let pairs = call::pairs(query.as_deref());
-    let query = ReceiptsQuery::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).map_err(ApiError::invalid)?;
-    let keys = app.engine.read(move |state| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
+    let query = ReceiptsQuery::parse(&call::pairs(query.as_deref())).map_err(ApiError::invalid)?;
+    let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
     // The index and the log are read beside the threads that answer.
     let found = tokio::task::spawn_blocking(move || {
         let page = app.search.find(&request(workspace_id, &query))?;

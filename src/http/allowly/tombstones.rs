@@ -29,7 +29,7 @@ pub async fn place(State(app): State<App>, request: Request) -> Result<(StatusCo
 
 /// The live tombstones of the workspace, newest first.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownTombstoneBody>>, ApiError> {
-    let (credential, page) = call::page(&app, &headers, &uri, TombstoneId::parse).await?;
+    let (credential, page, ()) = call::page(&app, &headers, &uri, TombstoneId::parse, |_| ()).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, _| {
         let before = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         let tombstones = state.workspace(workspace_id).map(|w| w.tombstones.range((Bound::Unbounded, before)).rev());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use allowlog_proto::chain::Chain;
-use allowlog_proto::event::{AuthorizationEvent, Event, Granted, WorkspaceEvent};
+use allowlog_proto::event::{AuthorizationEvent, Event, Granted, Plan, Terms, WorkspaceEvent};
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{AuthorizationId, ReceiptId, WorkspaceId};
 use allowlog_proto::json::{CanonicalObject, Value};
@@ -65,7 +65,7 @@ impl Author {
 }
 
 fn workspace() -> Event {
-    Event::Workspace(WorkspaceEvent::Created { name: Name::new("acme").unwrap() })
+    Event::Workspace(WorkspaceEvent::Created { name: Name::new("acme").unwrap(), plan: Plan::Enterprise })
 }
 
 fn granted(salt: u8, size: usize) -> Event {
@@ -75,11 +75,15 @@ fn granted(salt: u8, size: usize) -> Event {
         receipt_id: ReceiptId::from_bytes([salt; 16]),
         authorization_id: AuthorizationId::from_bytes([salt; 16]),
         user_id: UserId::new("user").unwrap(),
-        agent_id: AgentId::new("agent").unwrap(),
-        scopes: Vec::new(),
-        requires_confirm_for: Vec::new(),
-        requires_escalation_for: Vec::new(),
-        escalation_targets: Vec::new(),
+        terms: Terms {
+            agent_id: AgentId::new("agent").unwrap(),
+            scopes: Vec::new(),
+            requires_confirm_for: Vec::new(),
+            requires_escalation_for: Vec::new(),
+            escalation_targets: Vec::new(),
+        },
+        budget_limit: None,
+        bundle_id: None,
         expires_at: Timestamp::MAX,
         replaces: None,
         metadata: CanonicalObject::new(metadata.as_object().unwrap(), "metadata").unwrap(),

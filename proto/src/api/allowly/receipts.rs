@@ -4,9 +4,10 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, Serializer};
 
 use crate::api::envelope::FieldError;
+use crate::api::query::{Parameters, limit, one_of};
 use crate::id::{AuthorizationId, ReceiptId};
 use crate::json::Value;
-use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::limits::PAGE_ITEMS_DEFAULT;
 use crate::time::Timestamp;
 
 /// How long signing is expected to take, in ms.
@@ -76,7 +77,7 @@ pub struct ReceiptsQuery {
     pub to: Option<Timestamp>,
     /// Behind this place, in the order of the list.
     pub cursor: Option<Cursor>,
-    /// Items on the page, 1 to [`PAGE_ITEMS_MAX`]; [`PAGE_ITEMS_DEFAULT`] if the caller names none.
+    /// Items on the page, 1 to `PAGE_ITEMS_MAX`; [`PAGE_ITEMS_DEFAULT`] if the caller names none.
     pub limit: Option<usize>,
     /// As the caller says; [`ReceiptsQuery::order`] knows the default.
     pub order: Option<Order>,
@@ -128,8 +129,8 @@ impl ReceiptsQuery {
     ///
     /// # Errors
     /// Every parameter at fault, each once, in the order of the fields.
-    pub fn parse<'q>(pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> Result<Self, Vec<FieldError>> {
-        let mut parameters = Parameters { pairs: pairs.into_iter().collect(), errors: Vec::new() };
+    pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
+        let mut parameters = Parameters::of(pairs);
         let text = |text: &str| Ok::<_, String>(text.to_owned());
         let instant = |text: &str| Timestamp::parse(text).map_err(|e| e.to_string());
         let query = Self {
@@ -146,7 +147,7 @@ impl ReceiptsQuery {
             limit: parameters.read("limit", limit),
             order: parameters.read("order", order),
         };
-        if parameters.errors.is_empty() { Ok(query) } else { Err(parameters.errors) }
+        parameters.finish(query)
     }
 
     /// Newest first, but the chain of one authorization reads oldest first, unless the caller says otherwise.
@@ -159,38 +160,6 @@ impl ReceiptsQuery {
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(PAGE_ITEMS_DEFAULT)
     }
-}
-
-/// The parameters of a query string, with the errors found in them so far.
-struct Parameters<'q> {
-    pairs: Vec<(&'q str, &'q str)>,
-    errors: Vec<FieldError>,
-}
-
-impl<'q> Parameters<'q> {
-    fn read<T>(&mut self, name: &str, read: impl FnOnce(&'q str) -> Result<T, String>) -> Option<T> {
-        let mut values = self.pairs.iter().filter(|(given, _)| *given == name).map(|(_, value)| *value);
-        let value = values.next()?;
-        let read = match values.next() {
-            Some(_) => Err("must be given once".to_owned()),
-            None if value.is_empty() => return None,
-            None => read(value),
-        };
-        read.map_err(|message| self.errors.push(FieldError::new(format!("query.{name}"), message))).ok()
-    }
-}
-
-fn one_of(allowed: &'static [&'static str]) -> impl FnOnce(&str) -> Result<&'static str, String> {
-    move |text| {
-        let found = allowed.iter().find(|allowed| **allowed == text);
-        found.copied().ok_or_else(|| format!("must be one of `{}`", allowed.join("`, `")))
-    }
-}
-
-fn limit(text: &str) -> Result<usize, String> {
-    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_plain && (1..=PAGE_ITEMS_MAX).contains(number));
-    number.ok_or_else(|| format!("must be an integer between 1 and {PAGE_ITEMS_MAX}"))
 }
 
 fn order(text: &str) -> Result<Order, String> {

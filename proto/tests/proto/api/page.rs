@@ -1,11 +1,15 @@
 //! Pages of lists.
 
 use allowlog_proto::api::page::{PageBody, PageQuery};
+use allowlog_proto::api::query::Parameters;
 
 use super::fields;
 
 fn parse(pairs: &[(&str, &str)]) -> Result<PageQuery, Vec<allowlog_proto::api::envelope::FieldError>> {
-    PageQuery::parse(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut parameters = Parameters::of(&pairs);
+    let page = PageQuery::read(&mut parameters);
+    parameters.finish(page)
 }
 
 #[test]
