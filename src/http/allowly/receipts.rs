@@ -55,8 +55,8 @@ fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery) -> Request {
         (Facet::Resource, query.resource.as_deref()),
         (Facet::SessionId, query.session_id.as_deref()),
         (Facet::Scope, query.scope.as_deref()),
-        (Facet::Event, query.event),
-        (Facet::Decision, query.decision),
+        (Facet::Event, query.event.as_deref()),
+        (Facet::Decision, query.decision.as_deref()),
     ];
     let mut filter = Filter::all(workspace_id).between(query.from, query.to);
     for (facet, value) in facets {
