@@ -9,6 +9,7 @@ use allowlog_projections::ids::Ids;
 use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::chain::Chain;
+use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
 use allowlog_proto::json::Value;
 use allowlog_proto::text::Name;
@@ -32,20 +33,27 @@ pub fn credential() -> Credential {
 }
 
 pub fn create_workspace() -> Command {
-    let api_key = NewApiKey { api_key_id: ApiKeyId::from_bytes([1; 16]), name: Name::new("bench").unwrap(), secret_hash: [2; 32] };
-    Command::Operator(Operation::CreateWorkspace { name: Name::new("bench").unwrap(), public_key: [3; 32], api_key })
+    let name = Name::new("bench").unwrap();
+    let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
+    let api_key_id = ApiKeyId::from_bytes([1; 16]);
+    let api_key = NewApiKey { api_key_id, name: name.clone(), style, role, expires_at, secret_hash: [2; 32] };
+    Command::Operator(Operation::CreateWorkspace { name, plan: Plan::Enterprise, public_key: [3; 32], api_key })
 }
 
 pub fn create() -> Command {
     let body = r#"{"user_id":"user_1","agent_id":"mailer","scopes":["email.read",{"name":"email.send","constraints":{"max_per_day":1000000}}],"expires_at":"2099-01-01T00:00:00Z"}"#;
-    Command::Caller(credential(), Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+    ask(Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
 }
 
 pub fn check(authorization_id: &str) -> Command {
     let body = format!(
         r#"{{"authorization_id":"{authorization_id}","scopes":["email.send"],"resource":"mail:12345","session_id":"s-1","context":{{"purpose":"daily summary","amount":12}}}}"#
     );
-    Command::Caller(credential(), Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+    ask(Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+}
+
+fn ask(action: Action) -> Command {
+    Command::Caller { credential: credential(), request: None, action }
 }
 
 impl World {

@@ -24,6 +24,26 @@ use crate::model::{Answer, Model, real_answer};
 use crate::retold;
 use crate::run::Ended;
 
+/// What every range of seeds is answered, beside the reasons.
+pub(crate) const ANSWERED: &[&str] = &[
+    "unauthorized",
+    "forbidden",
+    "not found",
+    "conflict",
+    "gone",
+    "invalid",
+    "budget plan required",
+    "payment required",
+    "key reused",
+    "resolved again",
+    "retried",
+    "bundled",
+    "unbundled",
+    "closed",
+    "opened",
+    "changed",
+];
+
 pub(crate) struct Ledger {
     seed: u64,
     pub(crate) model: Model,
@@ -100,19 +120,21 @@ impl Ledger {
         self.model.api_keys.iter().map(|key| &key.credential).collect()
     }
 
-    /// Goes through a commit as the writer will: commands move the floor, jumps the clock.
+    /// Goes through a commit as the writer will: whatever is taken moves the floor, and jumps the clock behind it.
     pub(crate) fn date(&mut self, asked: Vec<Asked>) -> Vec<Dated> {
         let mut dated = Vec::new();
         for asked in asked {
             match &asked.item {
-                Item::Jump(to) => self.wall = *to,
+                Item::Jump(_) | Item::Read | Item::Authenticate(_) => {}
                 Item::Command(_) => {
                     if self.wall < self.floor {
                         self.count("decided on a clock that is behind");
                     }
-                    self.floor = self.next_instant();
                 }
-                Item::Read | Item::Authenticate(_) => {}
+            }
+            self.floor = self.next_instant();
+            if let Item::Jump(to) = asked.item {
+                self.wall = to;
             }
             dated.push(Dated { asked, at: self.floor });
         }
@@ -248,7 +270,7 @@ impl Ledger {
                         self.count("a read behind an undecided command");
                     }
                 }
-                (Item::Authenticate(credential), Told::Authenticate(result)) => self.judge_authenticated(&credential, result),
+                (Item::Authenticate(credential), Told::Authenticate(result)) => self.judge_authenticated(&credential, at, result),
                 (Item::Jump(to), Told::Jump(Ok(()))) => self.say(&format!("the clock jumps to {to}")),
                 (item, told) => panic!("{told:?} is no answer to {item:?}"),
             }
@@ -283,19 +305,26 @@ impl Ledger {
     }
 
     fn tally_answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Checked(lines) => lines.iter().for_each(|line| self.count(line.reason.as_str())),
-            Answer::Refused(why) => self.count(why),
-            Answer::Invalid(_) => self.count("invalid"),
-            Answer::Resolved { again: true, .. } => self.count("resolved again"),
+        let what = match answer {
+            Answer::Checked(lines) => return lines.iter().for_each(|line| self.count(line.reason.as_str())),
+            Answer::Refused(why) => why,
+            Answer::Invalid(_) => "invalid",
+            Answer::Resolved { again: true, .. } => "resolved again",
+            Answer::Again { .. } => "retried",
+            Answer::Bundled => "bundled",
+            Answer::Unbundled => "unbundled",
+            Answer::Placed => "closed",
+            Answer::Lifted(_) => "opened",
+            Answer::Changed { .. } => "changed",
             Answer::Operated
             | Answer::Rotated(_)
-            | Answer::Created
+            | Answer::Created(..)
             | Answer::Revoked
             | Answer::Approved(_)
             | Answer::Declined
-            | Answer::Resolved { .. } => {}
-        }
+            | Answer::Resolved { .. } => return,
+        };
+        self.count(what);
     }
 
     /// A reader sees every command before it in the queue, and none behind it.
@@ -304,8 +333,8 @@ impl Ledger {
         self.say("read");
     }
 
-    fn judge_authenticated(&mut self, credential: &Credential, result: Result<WorkspaceId, Failure>) {
-        let key = self.model.api_keys.iter().find(|key| key.credential == *credential && !key.revoked);
+    fn judge_authenticated(&mut self, credential: &Credential, at: Timestamp, result: Result<WorkspaceId, Failure>) {
+        let key = self.model.key(credential, at);
         assert_eq!(result, key.map(|key| key.workspace).ok_or(Failure::Rejected(Rejected::Unauthorized)), "{credential:?}");
         self.count(if result.is_ok() { "authenticated" } else { "not authenticated" });
         self.say(&format!("authenticate {}: {result:?}", credential.api_key_id));

@@ -83,9 +83,9 @@ impl Life {
         let clock = self.clock.clone();
         let answer: Pin<Box<dyn Future<Output = Told>>> = match item.clone() {
             Item::Command(command) => Box::pin(async move { Told::Command(engine.submit(command).await) }),
-            Item::Read => Box::pin(async move { Told::Read(engine.read(State::clone).await) }),
+            Item::Read => Box::pin(async move { Told::Read(engine.read(|state, _| state.clone()).await) }),
             Item::Authenticate(credential) => Box::pin(async move { Told::Authenticate(engine.authenticate(credential).await) }),
-            Item::Jump(to) => Box::pin(async move { Told::Jump(engine.read(move |_| clock.set(to)).await) }),
+            Item::Jump(to) => Box::pin(async move { Told::Jump(engine.read(move |_, _| clock.set(to)).await) }),
         };
         let mut asked = Asked { item, answer };
         assert!(asked.poll().is_none(), "nobody is answered before the writer has had its turn");

@@ -1,13 +1,9 @@
 //! The outcome of a command once more, from what is stored: what its caller was told, or would have been.
 
-use allowlog_projections::command::{Command, Operation};
-use allowlog_projections::decide::{
-    ApiKeyCreated, ApiKeyRevoked, Checked, Confirmed, Created, Outcome, Resolved, RevokedNow, SigningKeyRotated, WorkspaceCreated,
-};
-use allowlog_projections::state::State;
-use allowlog_proto::event::{
-    ApiKeyEvent, AuthorizationEvent, CheckEvent, ConfirmationEvent, EscalationEvent, Event, SigningKeyEvent, Subject, WorkspaceEvent,
-};
+use allowlog_projections::command::{Command, NewApiKey, Operation};
+use allowlog_projections::decide::{ApiKeyCreated, ApiKeyRevoked, Outcome, SigningKeyRotated, WorkspaceChanged, WorkspaceCreated};
+use allowlog_projections::state::{ApiKey, State};
+use allowlog_proto::event::{ApiKeyEvent, Event, SigningKeyEvent, WorkspaceEvent};
 use allowlog_proto::record::Record;
 
 use crate::model::Answer;
@@ -15,14 +11,23 @@ use crate::model::Answer;
 /// How many records the command leaves that is answered so.
 pub(crate) fn records_of(command: &Command, answer: &Answer) -> usize {
     match answer {
-        Answer::Refused(_) | Answer::Invalid(_) | Answer::Resolved { again: true, .. } => 0,
+        Answer::Refused(_)
+        | Answer::Invalid(_)
+        | Answer::Resolved { again: true, .. }
+        | Answer::Changed { stored: false, .. }
+        | Answer::Again { .. } => 0,
         Answer::Operated if matches!(command, Command::Operator(Operation::CreateWorkspace { .. })) => 3,
         Answer::Operated
+        | Answer::Changed { stored: true, .. }
         | Answer::Rotated(_)
-        | Answer::Created
+        | Answer::Created(..)
         | Answer::Revoked
         | Answer::Approved(_)
         | Answer::Declined
+        | Answer::Bundled
+        | Answer::Unbundled
+        | Answer::Placed
+        | Answer::Lifted(_)
         | Answer::Resolved { again: false, .. } => 1,
         Answer::Checked(lines) => lines.len(),
     }
@@ -32,10 +37,14 @@ pub(crate) fn records_of(command: &Command, answer: &Answer) -> usize {
 pub(crate) fn outcome(records: &[Record], state: &State) -> Outcome {
     let [first, rest @ ..] = records else { panic!("a command that left nothing has nothing to retell") };
     let at = first.time;
+    let events: Vec<Event> = records.iter().map(|record| record.event.clone()).collect();
+    if let Some(outcome) = Outcome::of(&events, at) {
+        return outcome;
+    }
     match &first.event {
-        Event::Workspace(WorkspaceEvent::Created { name }) => {
+        Event::Workspace(WorkspaceEvent::Created { name, plan }) => {
             let [signing_key, api_key] = rest else { panic!("a workspace begins with two keys: {rest:?}") };
-            let (Outcome::SigningKeyRotated(signing_key), Outcome::ApiKeyCreated(api_key)) =
+            let (Outcome::SigningKeyRotated(signing_key), Outcome::ApiKeyCreated(new)) =
                 (outcome(std::slice::from_ref(signing_key), state), outcome(std::slice::from_ref(api_key), state))
             else {
                 panic!("a workspace begins with two keys: {rest:?}")
@@ -43,52 +52,28 @@ pub(crate) fn outcome(records: &[Record], state: &State) -> Outcome {
             Outcome::WorkspaceCreated(WorkspaceCreated {
                 workspace_id: first.workspace_id,
                 name: name.clone(),
+                plan: *plan,
                 created_at: at,
-                api_key_id: api_key.api_key_id,
+                api_key_id: new.api_key.api_key_id,
                 key_id: signing_key.key_id,
             })
         }
-        Event::ApiKey(ApiKeyEvent::Created { api_key_id, name, .. }) => {
-            Outcome::ApiKeyCreated(ApiKeyCreated { api_key_id: *api_key_id, name: name.clone(), created_at: at })
+        Event::Workspace(WorkspaceEvent::Changed { name, plan }) => {
+            let (workspace_id, created_at) = (first.workspace_id, state.workspace(first.workspace_id).unwrap().created_at);
+            Outcome::WorkspaceChanged(WorkspaceChanged { workspace_id, name: name.clone(), plan: *plan, created_at })
+        }
+        Event::ApiKey(ApiKeyEvent::Created { api_key_id, name, style, role, expires_at, secret_hash }) => {
+            let (api_key_id, name, style, role, expires_at) = (*api_key_id, name.clone(), *style, *role, *expires_at);
+            let api_key = NewApiKey { api_key_id, name, style, role, expires_at, secret_hash: *secret_hash };
+            Outcome::ApiKeyCreated(ApiKeyCreated { api_key, created_at: at })
         }
         Event::ApiKey(ApiKeyEvent::Revoked { api_key_id }) => {
-            let key = state.api_key(*api_key_id).unwrap();
-            let (name, created_at) = (key.name.clone(), key.created_at);
-            Outcome::ApiKeyRevoked(ApiKeyRevoked { api_key_id: *api_key_id, name, created_at, revoked_at: at })
+            let api_key = ApiKey { revoked_at: None, ..state.api_key(*api_key_id).unwrap().clone() };
+            Outcome::ApiKeyRevoked(ApiKeyRevoked { api_key_id: *api_key_id, api_key, revoked_at: at })
         }
         Event::SigningKey(SigningKeyEvent::Activated { key_id, active_from, .. }) => {
             Outcome::SigningKeyRotated(SigningKeyRotated { key_id: *key_id, active_from: *active_from })
         }
-        Event::Authorization(AuthorizationEvent::Granted(granted)) => {
-            Outcome::Created(Box::new(Created { granted: (**granted).clone(), created_at: at }))
-        }
-        Event::Authorization(AuthorizationEvent::Revoked(revoked)) => {
-            let (authorization_id, receipt_id) = (revoked.authorization_id, revoked.receipt_id);
-            Outcome::Revoked(RevokedNow { authorization_id, revoked_at: at, receipt_id })
-        }
-        Event::Check(_) => Outcome::Checked(Box::new(checked(records, state))),
-        Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => Outcome::Confirmed(Confirmed { answer: resolved.answer.clone() }),
-        Event::Escalation(EscalationEvent::Resolved(resolved)) => Outcome::Resolved(Resolved {
-            escalation_id: resolved.escalation_id,
-            resolution: resolved.resolution,
-            resolved_by: resolved.resolved_by.clone(),
-            resolved_at: at,
-            receipt_id: Some(resolved.receipt_id),
-        }),
+        other => panic!("{other:?} begins no command of an operator"),
     }
-}
-
-fn checked(records: &[Record], state: &State) -> Checked {
-    let results: Vec<_> = records
-        .iter()
-        .map(|record| match &record.event {
-            Event::Check(CheckEvent::Decided(decided)) => decided.clone(),
-            other => panic!("a check leaves checks alone: {other:?}"),
-        })
-        .collect();
-    let expires_at = match &results[0].subject {
-        Subject::Unknown { .. } => None,
-        Subject::Known { authorization_id, .. } => state.authorization(records[0].workspace_id, *authorization_id).map(|a| a.expires_at),
-    };
-    Checked { checked_at: records[0].time, authorization_expires_at: expires_at, results }
 }

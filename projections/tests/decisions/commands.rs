@@ -1,19 +1,26 @@
 //! Random commands: drawn by dice, mostly about what the model knows, so that they meet what other commands have made.
 
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
-use allowlog_proto::event::{Constraints, Grant, Resolution};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce};
-use allowlog_proto::json::CanonicalObject;
-use allowlog_proto::text::{AgentId, Approver, ConstraintItem, Name, OpaqueId, Pattern, Resource, ScopeName, UserId};
+use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source, TombstoneBody};
+use allowlog_proto::event::{Bundle, Condition, Constraints, Grant, Plan, Resolution, Role, Scalar, Style, Terms, Test};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::json::{CanonicalObject, Object, Value};
+use allowlog_proto::money::Micros;
+use allowlog_proto::record::Request;
+use allowlog_proto::text::{
+    AgentId, Approver, BundleId, ConditionField, ConditionText, ConstraintItem, IdempotencyKey, Name, OpaqueId, Pattern, Resource,
+    ScopeName, UserId,
+};
 use allowlog_proto::time::Timestamp;
 
 use crate::dice::Dice;
-use crate::model::{Binding, Model};
+use crate::model::{Binding, Model, Named};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const YEAR: u64 = 365 * 24 * HOUR;
+/// Micro-USD: the most that can be asked for.
+const A_LOT: i64 = (1 << 53) - 1;
 
 /// What a command is drawn from.
 pub(crate) struct Commands<'a> {
@@ -27,15 +34,24 @@ pub(crate) struct Commands<'a> {
 impl Commands<'_> {
     /// Any command, in proportions that let most of what is opened be answered.
     pub(crate) fn any(&mut self) -> Command {
+        if self.model.grants.is_empty() && self.dice.percent(60) {
+            return self.create();
+        }
         match self.dice.below(100) {
             0..12 => self.create(),
             12..15 => self.revoke(),
-            15..62 => self.check(),
-            62..80 => self.confirm(),
-            80..95 => self.resolve(),
-            95..97 => self.new_api_key(),
-            97 => self.revoke_api_key(),
-            98 => self.rotate(),
+            15..55 => self.check(),
+            55..68 => self.confirm(),
+            68..80 => self.resolve(),
+            80..84 => self.create_bundle(),
+            84..86 => self.delete_bundle(),
+            86 => self.place_tombstone(),
+            87..89 => self.lift_tombstone(),
+            89..94 => self.retry(),
+            94..96 => self.new_api_key(),
+            96 => self.revoke_api_key(),
+            97 => self.rotate(),
+            98 => self.change_workspace(),
             _ => self.workspace(),
         }
     }
@@ -51,48 +67,91 @@ impl Commands<'_> {
         Timestamp::from_ms(edge.as_ms() + self.dice.below(3) - 1).unwrap()
     }
 
-    /// Mostly a good key, of whichever workspace.
+    /// Mostly with a good key, of whichever workspace; sometimes named.
     fn caller(&mut self, action: Action) -> Command {
-        let live: Vec<&Credential> = self.model.api_keys.iter().filter(|key| !key.revoked).map(|key| &key.credential).collect();
+        let request = self.dice.percent(30).then(|| {
+            // So many that two rarely meet by chance.
+            let key = format!("I{}", self.dice.below(1_000_000));
+            named(&key, &action)
+        });
+        Command::Caller { credential: self.credential(), request, action }
+    }
+
+    fn credential(&mut self) -> Credential {
+        let is_live = |credential: &&Credential| self.model.key(credential, self.now).is_some_and(|key| key.role == Role::Runtime);
         let any: Vec<&Credential> = self.model.api_keys.iter().map(|key| &key.credential).collect();
+        let live: Vec<&Credential> = any.iter().copied().filter(is_live).collect();
         // Mostly of the first workspace, or too little would concern anything the caller can see.
         let first = live.first().copied().filter(|_| self.dice.percent(85));
         let keys = if live.is_empty() || self.dice.percent(5) { &any } else { &live };
-        let mut credential = first.unwrap_or_else(|| self.dice.pick(keys)).clone();
+        let reader = self.model.api_keys.iter().find(|key| key.role == Role::Read).filter(|_| self.dice.percent(3));
+        let reader = reader.map(|key| &key.credential);
+        let mut credential = reader.or(first).unwrap_or_else(|| self.dice.pick(keys)).clone();
         if self.dice.percent(1) {
             credential.secret_hash[31] ^= 1;
         }
-        Command::Caller(credential, action)
+        credential
+    }
+
+    /// A named command again, of late or just about to be forgotten; sometimes the same name for something else.
+    fn retry(&mut self) -> Command {
+        let is_old = |named: &&Named| named.lapses_at().as_ms().abs_diff(self.now.as_ms()) <= 1;
+        let all: Vec<&Command> = self.model.requests.iter().map(|named| &named.command).collect();
+        let old: Vec<&Command> = self.model.requests.iter().filter(is_old).map(|named| &named.command).collect();
+        let found = if old.is_empty() { self.dice.pick_recent(&all) } else { Some(self.dice.pick(&old)) };
+        let Some(Command::Caller { credential, request: Some(request), action }) = found else {
+            return self.check();
+        };
+        let credential = if self.dice.percent(15) { self.credential() } else { credential.clone() };
+        let key = request.idempotency_key.as_str();
+        match self.check() {
+            Command::Caller { action, .. } if self.dice.percent(25) => {
+                Command::Caller { credential, request: Some(named(key, &action)), action }
+            }
+            _ => Command::Caller { credential, request: Some(request.clone()), action: action.clone() },
+        }
     }
 
     pub(crate) fn create(&mut self) -> Command {
         let life = self.dice.pick(&[0, 1, 4 * MINUTE, 30 * HOUR, 72 * HOUR, YEAR, YEAR, YEAR, YEAR]);
-        let mut body = CreateBody {
+        let from_bundle = self.dice.percent(if self.model.bundles.is_empty() { 2 } else { 35 });
+        let source = if from_bundle { Source::Bundle(self.live_bundle_id()) } else { Source::Inline(self.terms()) };
+        let names_its_end = !from_bundle || self.dice.percent(30);
+        let limit = self.dice.pick(&[1, 5, 10, 30, 30]);
+        let body = CreateBody {
             user_id: UserId::new("user").unwrap(),
-            agent_id: AgentId::new("agent").unwrap(),
+            source,
+            expires_at: names_its_end.then(|| self.now.saturating_add_ms(life)),
+            budget_limit: self.dice.percent(30).then(|| Micros::new(limit).unwrap()),
+            replaces: self.dice.percent(10).then(|| self.authorization_id()),
+            metadata: CanonicalObject::default(),
+        };
+        self.caller(Action::Create(Box::new(body)))
+    }
+
+    fn terms(&mut self) -> Terms {
+        let mut terms = Terms {
+            agent_id: AgentId::new(self.dice.pick(&["agent", "other"])).unwrap(),
             scopes: Vec::new(),
             requires_confirm_for: Vec::new(),
             requires_escalation_for: Vec::new(),
             escalation_targets: Vec::new(),
-            expires_at: self.now.saturating_add_ms(life),
-            replaces: self.dice.percent(10).then(|| self.authorization_id()),
-            metadata: CanonicalObject::default(),
         };
         for name in ["a", "b", "c"] {
             let name = ScopeName::new(name).unwrap();
-            if self.dice.percent(35) {
-                body.requires_confirm_for.push(name.clone());
+            if self.dice.percent(30) {
+                terms.requires_confirm_for.push(name.clone());
+            }
+            if self.dice.percent(30) {
+                terms.requires_escalation_for.push(name.clone());
             }
             if self.dice.percent(35) {
-                body.requires_escalation_for.push(name.clone());
+                terms.escalation_targets.push((name.clone(), Approver::new("boss").unwrap()));
             }
-            if self.dice.percent(35) {
-                body.escalation_targets.push((name.clone(), Approver::new("boss").unwrap()));
-            }
-            let constraints = self.dice.percent(50).then(|| Box::new(self.constraints()));
-            body.scopes.push(Grant { name, constraints });
+            let constraints = self.dice.percent(60).then(|| Box::new(self.constraints()));
+            terms.scopes.push(Grant { name, constraints });
         }
-        self.caller(Action::Create(Box::new(body)))
+        terms
     }
 
     fn constraints(&mut self) -> Constraints {
@@ -104,7 +163,90 @@ impl Commands<'_> {
             allowed_initiators: self.dice.percent(10).then(|| initiators.to_vec()),
             allowed_domains: None,
             allowed_fields: self.dice.percent(10).then(Vec::new),
+            confirm_when: self.conditions(),
+            escalate_when: self.conditions(),
+            deny_when: self.conditions(),
         }
+    }
+
+    /// Often none at all, sometimes a list without any.
+    fn conditions(&mut self) -> Option<Vec<Condition>> {
+        self.dice.percent(30).then(|| (0..self.dice.below(3)).map(|_| self.condition()).collect())
+    }
+
+    fn condition(&mut self) -> Condition {
+        let scalar = |dice: &mut Dice| match dice.below(6) {
+            0..3 => Scalar::Int(dice.pick(&[0, 5, 10])),
+            3..5 => Scalar::Text(ConditionText::new(dice.pick(&["x", "y"])).unwrap()),
+            _ => Scalar::Bool(dice.percent(50)),
+        };
+        let (field, n) = (self.dice.pick(&["amount", "amount", "kind"]), self.dice.pick(&[0, 5, 10]));
+        let test = match self.dice.below(8) {
+            0 => Test::Eq(scalar(self.dice)),
+            1 => Test::Neq(scalar(self.dice)),
+            2 => Test::Lt(n),
+            3 => Test::Lte(n),
+            4 => Test::Gt(n),
+            5 => Test::Gte(n),
+            6 => Test::In((0..=self.dice.below(3)).map(|_| scalar(self.dice)).collect()),
+            _ => Test::Exists(self.dice.percent(30)),
+        };
+        Condition { field: ConditionField::new(field).unwrap(), test }
+    }
+
+    /// Mostly what conditions can be evaluated on.
+    fn facts(&mut self) -> Object {
+        let mut facts = Object::new();
+        if let Some(by) = self.dice.pick(&[None, Some("bot"), Some("bot"), Some("eve")]) {
+            facts.insert("initiated_by", by.into());
+        }
+        for name in ["amount", "kind"] {
+            let value = match self.dice.below(10) {
+                0 => continue,
+                1 => Value::Null,
+                2 => Value::Bool(self.dice.percent(50)),
+                3 => Value::Array(vec![Value::Int(5)]),
+                _ if name == "amount" => Value::Int(self.dice.pick(&[0, 4, 5, 6, 10])),
+                _ => self.dice.pick(&["x", "y", "z"]).into(),
+            };
+            facts.insert(name, value);
+        }
+        facts
+    }
+
+    /// Mostly one that is there.
+    fn live_bundle_id(&mut self) -> BundleId {
+        let live: Vec<&BundleId> = self.model.bundles.iter().filter(|b| !b.deleted).map(|b| &b.bundle.bundle_id).collect();
+        let found = self.dice.pick_recent(&live).filter(|_| self.dice.percent(90)).cloned();
+        found.unwrap_or_else(|| self.bundle_id())
+    }
+
+    /// One of so few that they are used again.
+    fn bundle_id(&mut self) -> BundleId {
+        BundleId::new(self.dice.pick(&["B1", "B1", "B1", "B2", "B3"])).unwrap()
+    }
+
+    fn create_bundle(&mut self) -> Command {
+        let default_expiry_days = self.dice.pick(&[None, Some(1), Some(1), Some(3650)]);
+        let bundle = Bundle { bundle_id: self.bundle_id(), terms: self.terms(), default_expiry_days, description: None };
+        self.caller(Action::CreateBundle(Box::new(BundleBody { bundle })))
+    }
+
+    fn delete_bundle(&mut self) -> Command {
+        let id = self.dice.percent(98).then(|| self.live_bundle_id());
+        self.caller(Action::DeleteBundle(id))
+    }
+
+    fn place_tombstone(&mut self) -> Command {
+        let resource = Resource::new(self.dice.pick(&["", "x", "x", "xyx"])).unwrap();
+        self.caller(Action::PlaceTombstone(Box::new(TombstoneBody { resource, reason: None })))
+    }
+
+    fn lift_tombstone(&mut self) -> Command {
+        let lifted = self.dice.percent(15);
+        let ids: Vec<TombstoneId> = self.model.tombstones.iter().filter(|t| lifted || !t.lifted).map(|t| t.id).collect();
+        let id = self.dice.pick_recent(&ids);
+        self.caller(Action::LiftTombstone(id))
     }
 
     /// Mostly of a grant, else of a confirmation, else of nothing.
@@ -124,14 +266,16 @@ impl Commands<'_> {
 
     fn check(&mut self) -> Command {
         let resource = self.dice.pick(&[None, Some(""), Some("x"), Some("x"), Some("x"), Some("xyx")]);
+        let cost = self.dice.pick(&[None, None, Some(0), Some(1), Some(1), Some(4), Some(5), Some(A_LOT)]);
+        let facts = self.facts();
         let mut body = CheckBody {
             authorization_id: self.authorization_id(),
             scopes: Vec::new(),
             resource: resource.map(|resource| Resource::new(resource).unwrap()),
             session_id: None,
-            estimated_cost: None,
-            context: CanonicalObject::default(),
-            initiated_by: self.dice.pick(&[None, Some("bot"), Some("bot"), Some("eve")]).map(Box::from),
+            estimated_cost: cost.map(|cost| Micros::new(cost).unwrap()),
+            context: CanonicalObject::new(&facts, "context").unwrap(),
+            facts,
         };
         if self.dice.percent(60)
             && let Some(binding) = self.asked_before()
@@ -174,20 +318,30 @@ impl Commands<'_> {
         self.caller(Action::Resolve(id, Box::new(ResolveBody { resolution, resolved_by, note: None })))
     }
 
-    /// One of so few that some are made twice.
+    /// One of so few that some are made twice. The first of a workspace does not end, or nobody could go on.
     fn api_key(&mut self) -> NewApiKey {
         let n = u8::try_from(self.dice.below(40)).unwrap();
-        NewApiKey { api_key_id: ApiKeyId::from_bytes([n; 16]), name: Name::new("key").unwrap(), secret_hash: [n; 32] }
+        let (api_key_id, name) = (ApiKeyId::from_bytes([n; 16]), Name::new("key").unwrap());
+        let style = self.dice.pick(&Style::ALL);
+        NewApiKey { api_key_id, name, style, role: Role::Runtime, expires_at: None, secret_hash: [n; 32] }
     }
 
     fn new_api_key(&mut self) -> Command {
-        let (workspace_id, api_key) = (self.dice.pick(&self.model.workspaces), self.api_key());
-        Command::Operator(Operation::CreateApiKey { workspace_id, api_key })
+        let life = self.dice.pick(&[0, 1, MINUTE, 4 * HOUR, 4 * HOUR, YEAR]);
+        let (workspace_id, api_key) = (self.any_workspace(), self.api_key());
+        let role = self.dice.pick(&[Role::Runtime, Role::Runtime, Role::Read]);
+        let expires_at = self.dice.percent(40).then(|| self.now.saturating_add_ms(life));
+        Command::Operator(Operation::CreateApiKey { workspace_id, api_key: NewApiKey { role, expires_at, ..api_key } })
+    }
+
+    fn any_workspace(&mut self) -> WorkspaceId {
+        let ids: Vec<WorkspaceId> = self.model.workspaces.iter().map(|workspace| workspace.id).collect();
+        self.dice.pick(&ids)
     }
 
     fn revoke_api_key(&mut self) -> Command {
         let api_keys: Vec<ApiKeyId> = self.model.api_keys.iter().map(|key| key.credential.api_key_id).collect();
-        let (workspace_id, api_key_id) = (self.dice.pick(&self.model.workspaces), self.dice.pick(&api_keys));
+        let (workspace_id, api_key_id) = (self.any_workspace(), self.dice.pick(&api_keys));
         Command::Operator(Operation::RevokeApiKey { workspace_id, api_key_id })
     }
 
@@ -196,12 +350,28 @@ impl Commands<'_> {
     }
 
     fn rotate(&mut self) -> Command {
-        let (workspace_id, public_key) = (self.dice.pick(&self.model.workspaces), self.public_key());
+        let (workspace_id, public_key) = (self.any_workspace(), self.public_key());
         Command::Operator(Operation::RotateSigningKey { workspace_id, public_key })
     }
 
-    pub(crate) fn workspace(&mut self) -> Command {
-        let (public_key, api_key) = (self.public_key(), self.api_key());
-        Command::Operator(Operation::CreateWorkspace { name: Name::new("acme").unwrap(), public_key, api_key })
+    /// Mostly one that has budgets and escalations.
+    fn plan(&mut self) -> Plan {
+        self.dice.pick(&[Plan::Free, Plan::Starter, Plan::Pro, Plan::Pro, Plan::Pro, Plan::Enterprise, Plan::Enterprise, Plan::Enterprise])
     }
+
+    fn change_workspace(&mut self) -> Command {
+        let (workspace_id, plan) = (self.any_workspace(), self.plan());
+        let name = self.dice.percent(30).then(|| Name::new("other").unwrap());
+        Command::Operator(Operation::ChangeWorkspace { workspace_id, name, plan: self.dice.percent(80).then_some(plan) })
+    }
+
+    pub(crate) fn workspace(&mut self) -> Command {
+        let (plan, public_key, api_key) = (self.plan(), self.public_key(), self.api_key());
+        Command::Operator(Operation::CreateWorkspace { name: Name::new("acme").unwrap(), plan, public_key, api_key })
+    }
+}
+
+/// The request of this name for this action; another action makes it another request.
+fn named(key: &str, action: &Action) -> Request {
+    Request::new(IdempotencyKey::new(key).unwrap(), "", "", format!("{action:?}").as_bytes())
 }

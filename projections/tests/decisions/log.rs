@@ -1,11 +1,13 @@
 //! A log in memory: commits as the writer does, and audits the bytes it stored when it is dropped.
 
+use std::ops::Range;
+
 use allowlog_projections::command::Command;
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::receipts::receipt;
 use allowlog_projections::rejected::Rejected;
-use allowlog_projections::state::{SigningKey, State};
+use allowlog_projections::state::{Answered, SigningKey, State};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{CheckEvent, Event};
 use allowlog_proto::frame::{Frame, FrameBuilder};
@@ -22,6 +24,8 @@ pub(crate) struct Log {
     bytes: Vec<u8>,
     /// Who would have signed each receipt, at the moment it was issued.
     signers: Vec<(WorkspaceId, Timestamp, KeyId)>,
+    /// The records of each command that its caller named, and what was answered then.
+    named: Vec<(Range<usize>, Outcome)>,
 }
 
 impl Log {
@@ -33,6 +37,7 @@ impl Log {
             ids: Ids::new(random),
             bytes: Vec::new(),
             signers: Vec::new(),
+            named: Vec::new(),
         }
     }
 
@@ -40,10 +45,21 @@ impl Log {
     pub(crate) fn run(&mut self, command: &Command, now: Timestamp) -> Result<Decided, Rejected> {
         let decided = decide(&self.state, command, now, &mut self.ids)?;
         assert_outcome_says_what_is_stored(&decided);
+        assert_outcome_can_be_told_again(command, &decided, now);
+        let request = match command {
+            Command::Caller { request, .. } => request.clone(),
+            Command::Operator(_) => None,
+        };
+        if let Outcome::Repeated(answered) = &decided.outcome {
+            assert!(request.is_some() && self.records[place(answered.first)].request == request, "the request is the first one's");
+            self.first_answer(answered);
+        }
+        let start = self.records.len();
         let (first, previous) = (self.chain.next_sequence(), self.chain.frame_hash());
         let mut frame = FrameBuilder::new();
         for event in &decided.events {
-            let record = self.chain.record(decided.workspace_id, now, event.clone());
+            let mut record = self.chain.record(decided.workspace_id, now, event.clone());
+            record.request = request.clone();
             let hash = frame.push(&record).expect("a record within its limit");
             self.chain.extend(&record, hash);
             self.state.apply(&record);
@@ -61,7 +77,20 @@ impl Log {
             self.chain.close(frame.hash());
             self.bytes.extend_from_slice(frame.bytes());
         }
+        if request.is_some() && !decided.events.is_empty() {
+            self.named.push((start..self.records.len(), decided.outcome.clone()));
+        }
         Ok(decided)
+    }
+
+    /// What was answered to the command that left these records: its own records, all of them and no others.
+    pub(crate) fn first_answer(&self, answered: &Answered) -> Outcome {
+        let range = place(answered.first)..place(answered.first + answered.count);
+        let (_, outcome) = self.named.iter().find(|(records, _)| *records == range).expect("the records of one command");
+        let records = &self.records[range];
+        let events: Vec<Event> = records.iter().map(|record| record.event.clone()).collect();
+        assert_eq!(Outcome::of(&events, records[0].time).as_ref(), Some(outcome), "the log tells the first answer");
+        outcome.clone()
     }
 
     /// Folds the stored bytes again and finds the same records, the same head and the same state.
@@ -121,6 +150,19 @@ impl Drop for Log {
     }
 }
 
+fn place(sequence: u64) -> usize {
+    usize::try_from(sequence).unwrap()
+}
+
+/// The answer to a caller is a function of what is stored. An operator's command cannot be named, so nobody asks.
+fn assert_outcome_can_be_told_again(command: &Command, decided: &Decided, now: Timestamp) {
+    let told = Outcome::of(&decided.events, now);
+    match command {
+        Command::Caller { .. } if !decided.events.is_empty() => assert_eq!(told.as_ref(), Some(&decided.outcome)),
+        Command::Caller { .. } | Command::Operator(_) => assert_eq!(told, None),
+    }
+}
+
 /// What the caller is told is what is stored: the results of a check are its events, a receipt named is one made.
 fn assert_outcome_says_what_is_stored(decided: &Decided) {
     let receipts: Vec<_> = decided.events.iter().filter_map(Event::receipt_id).collect();
@@ -133,11 +175,15 @@ fn assert_outcome_says_what_is_stored(decided: &Decided) {
         Outcome::Revoked(revoked) => assert_eq!(receipts, [revoked.receipt_id]),
         Outcome::Resolved(resolved) => assert_eq!(receipts, resolved.receipt_id.into_iter().collect::<Vec<_>>()),
         Outcome::WorkspaceCreated(_)
+        | Outcome::WorkspaceChanged(_)
         | Outcome::ApiKeyCreated(_)
         | Outcome::ApiKeyRevoked(_)
         | Outcome::SigningKeyRotated(_)
-        | Outcome::Confirmed(_) => {
-            assert!(receipts.is_empty(), "no receipt of its own");
-        }
+        | Outcome::Confirmed(_)
+        | Outcome::BundleCreated(..)
+        | Outcome::BundleDeleted(..)
+        | Outcome::TombstonePlaced { .. }
+        | Outcome::TombstoneLifted { .. } => assert!(receipts.is_empty(), "no receipt of its own"),
+        Outcome::Repeated(_) => assert!(decided.events.is_empty(), "a retry leaves nothing"),
     }
 }

@@ -14,6 +14,7 @@
 
 mod commands;
 mod dice;
+mod interpreter;
 mod log;
 mod model;
 mod precedence;

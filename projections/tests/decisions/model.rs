@@ -1,44 +1,96 @@
 //! The contract once more, slow and obvious: vectors of facts, all of them searched every time, none forgotten.
 //!
-//! Written from sections 3 to 6 of the Allowly API in its scopes form. It shares no constant with the real core.
+//! Written from sections 1 and 3 to 9 of the Allowly API in its scopes form. It shares no constant with the real core.
 
 use allowlog_projections::command::{Action, Command, Credential, Operation};
 use allowlog_projections::decide::{Decided, Outcome};
 use allowlog_projections::rejected::Rejected;
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
-use allowlog_proto::event::{Answer as UserAnswer, Constraints, Resolution, Verdict};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, WorkspaceId};
+use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source, budget, policy_eval};
+use allowlog_proto::event::{
+    Answer as UserAnswer, Bundle as BundleTerms, Condition, Constraints, Decided as ScopeDecided, Plan, Resolution, Role, Terms, Verdict,
+};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::json::{Object, Value};
 use allowlog_proto::reason::Reason;
-use allowlog_proto::text::{Approver, Resource, ScopeName};
+use allowlog_proto::record::Request;
+use allowlog_proto::text::{Approver, BundleId, Name, Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
+
+use crate::interpreter::{Said, quiet, recorded, say};
 
 const FIVE_MINUTES: u64 = 300_000;
 const A_DAY: u64 = 86_400_000;
 
 #[derive(Default)]
 pub(crate) struct Model {
-    pub(crate) workspaces: Vec<WorkspaceId>,
+    pub(crate) workspaces: Vec<Workspace>,
     pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) questions: Vec<Question>,
     pub(crate) confirmations: Vec<Confirmation>,
     pub(crate) escalations: Vec<Escalation>,
+    pub(crate) bundles: Vec<Bundle>,
+    pub(crate) tombstones: Vec<Tombstone>,
+    pub(crate) requests: Vec<Named>,
     signing_keys: Vec<(WorkspaceId, [u8; 32], Timestamp)>,
-    allows: Vec<(AuthorizationId, ScopeName, String)>,
+    allows: Vec<Allow>,
     minted: Vec<String>,
+    /// How many records all commands so far have left.
+    records: u64,
+}
+
+pub(crate) struct Workspace {
+    pub(crate) id: WorkspaceId,
+    name: Name,
+    plan: Plan,
 }
 
 pub(crate) struct ApiKey {
     pub(crate) credential: Credential,
     pub(crate) workspace: WorkspaceId,
+    pub(crate) role: Role,
+    expires_at: Option<Timestamp>,
     pub(crate) revoked: bool,
 }
 
 pub(crate) struct Grant {
     pub(crate) id: AuthorizationId,
     workspace: WorkspaceId,
-    body: CreateBody,
+    terms: Terms,
+    expires_at: Timestamp,
+    budget: Option<i64>,
     revoked: bool,
+}
+
+struct Allow {
+    grant: AuthorizationId,
+    scope: ScopeName,
+    date: String,
+    cost: i64,
+}
+
+pub(crate) struct Bundle {
+    workspace: WorkspaceId,
+    pub(crate) bundle: BundleTerms,
+    pub(crate) deleted: bool,
+}
+
+pub(crate) struct Tombstone {
+    pub(crate) id: TombstoneId,
+    workspace: WorkspaceId,
+    resource: Resource,
+    pub(crate) lifted: bool,
+}
+
+/// A command that its caller named and that left records.
+pub(crate) struct Named {
+    workspace: WorkspaceId,
+    request: Request,
+    pub(crate) command: Command,
+    at: Timestamp,
+    first: u64,
+    count: u64,
+    outcome: Outcome,
 }
 
 /// What a confirmation or an escalation is bound to.
@@ -76,13 +128,32 @@ pub(crate) enum Answer {
     Refused(&'static str),
     Invalid(String),
     Operated,
+    Changed {
+        name: Name,
+        plan: Plan,
+        stored: bool,
+    },
     Rotated(Timestamp),
-    Created,
+    Created(Box<Terms>, Timestamp),
     Revoked,
     Checked(Vec<Line>),
     Approved(Timestamp),
     Declined,
-    Resolved { resolution: Resolution, by: Approver, at: Timestamp, again: bool },
+    Resolved {
+        resolution: Resolution,
+        by: Approver,
+        at: Timestamp,
+        again: bool,
+    },
+    Bundled,
+    Unbundled,
+    Placed,
+    Lifted(Resource),
+    /// What was answered to the command that left these records.
+    Again {
+        first: u64,
+        count: u64,
+    },
 }
 
 #[derive(Debug, PartialEq)]
@@ -93,10 +164,49 @@ pub(crate) struct Line {
     escalation: Option<EscalationId>,
     escalation_to: Option<Approver>,
     until: Option<Timestamp>,
+    /// Limit, spent before, estimate, spent after.
+    budget: Option<[i64; 4]>,
+    /// `policy_eval`
+    pub(crate) eval: Option<Object>,
 }
 
 fn line(decision: &'static str, reason: Reason) -> Line {
-    Line { decision, reason, escalation: None, escalation_to: None, until: None }
+    Line { decision, reason, escalation: None, escalation_to: None, until: None, budget: None, eval: None }
+}
+
+/// What the conditions of a scope say of a context.
+struct Routed {
+    has_any: bool,
+    deny: Option<Condition>,
+    escalate: Option<(Said, Condition)>,
+    confirm: Option<(Said, Condition)>,
+    /// An entry of the deny list that cannot be evaluated.
+    remembered: Option<Condition>,
+}
+
+fn route(limits: &Constraints, facts: &Object) -> Routed {
+    let said = |list: &Option<Vec<Condition>>| -> Vec<(Said, Condition)> {
+        list.iter().flatten().map(|condition| (say(condition, facts), condition.clone())).collect()
+    };
+    let (deny, escalate, confirm) = (said(&limits.deny_when), said(&limits.escalate_when), said(&limits.confirm_when));
+    Routed {
+        has_any: !(deny.is_empty() && escalate.is_empty() && confirm.is_empty()),
+        deny: deny.iter().find(|(said, _)| *said == Said::Yes).map(|(_, condition)| condition.clone()),
+        escalate: escalate.into_iter().find(|(said, _)| *said != Said::No),
+        confirm: confirm.into_iter().find(|(said, _)| *said != Said::No),
+        remembered: deny.into_iter().find(|(said, _)| *said == Said::Unknown).map(|(_, condition)| condition),
+    }
+}
+
+impl Routed {
+    /// The reason of an escalate or a confirm: the list in the grant counts before the condition.
+    fn reason(listed: Option<Reason>, fired: Option<&(Said, Condition)>, matched: Reason) -> Reason {
+        match (listed, fired) {
+            (Some(listed), _) => listed,
+            (None, Some((Said::Yes, _))) => matched,
+            (None, _) => Reason::ContextFieldMissing,
+        }
+    }
 }
 
 fn date(instant: Timestamp) -> String {
@@ -113,6 +223,13 @@ impl Question {
     }
 }
 
+impl Named {
+    /// From when on its key is good for another request.
+    pub(crate) fn lapses_at(&self) -> Timestamp {
+        after(self.at, A_DAY)
+    }
+}
+
 /// Tries every way a star can be read.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
@@ -125,21 +242,63 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 impl Model {
     /// What the contract says the answer is.
     pub(crate) fn answer(&self, command: &Command, now: Timestamp) -> Answer {
-        let (credential, action) = match command {
+        let (credential, request, action) = match command {
             Command::Operator(operation) => return self.operate(operation, now),
-            Command::Caller(credential, action) => (credential, action),
+            Command::Caller { credential, request, action } => (credential, request, action),
         };
-        let Some(key) = self.api_keys.iter().find(|key| key.credential == *credential && !key.revoked) else {
+        let Some(key) = self.key(credential, now) else {
             return Answer::Refused("unauthorized");
         };
+        if key.role == Role::Read {
+            return Answer::Refused("forbidden");
+        }
         let workspace = key.workspace;
+        if let Some(first) = request.as_ref().and_then(|request| self.remembered(workspace, request, now)) {
+            let same = Some(&first.request) == request.as_ref();
+            return if same { Answer::Again { first: first.first, count: first.count } } else { Answer::Refused("key reused") };
+        }
         match action {
             Action::Create(body) => self.create(workspace, body, now),
             Action::Revoke(id, body) => self.revoke(workspace, *id, body),
-            Action::Check(body) => Answer::Checked(body.scopes.iter().map(|scope| self.check(workspace, body, scope, now)).collect()),
+            Action::Check(body) => self.check(workspace, body, now),
             Action::Confirm(nonce, body) => self.confirm(workspace, *nonce, *body, now),
             Action::Resolve(id, body) => self.resolve(workspace, *id, body, now),
+            Action::CreateBundle(body) if self.bundle(workspace, &body.bundle.bundle_id).is_some() => Answer::Refused("conflict"),
+            Action::CreateBundle(_) => Answer::Bundled,
+            Action::DeleteBundle(id) if id.as_ref().and_then(|id| self.bundle(workspace, id)).is_none() => Answer::Refused("not found"),
+            Action::DeleteBundle(_) => Answer::Unbundled,
+            Action::PlaceTombstone(body) if self.is_closed(workspace, Some(&body.resource)) => Answer::Refused("conflict"),
+            Action::PlaceTombstone(_) => Answer::Placed,
+            Action::LiftTombstone(id) => {
+                let live = self.tombstones.iter().find(|t| Some(t.id) == *id && t.workspace == workspace && !t.lifted);
+                live.map_or(Answer::Refused("not found"), |tombstone| Answer::Lifted(tombstone.resource.clone()))
+            }
         }
+    }
+
+    /// The key that these credentials open.
+    pub(crate) fn key(&self, credential: &Credential, now: Timestamp) -> Option<&ApiKey> {
+        let live = |key: &&ApiKey| !key.revoked && key.expires_at.is_none_or(|end| now < end);
+        self.api_keys.iter().filter(live).find(|key| key.credential == *credential)
+    }
+
+    fn remembered(&self, workspace: WorkspaceId, request: &Request, now: Timestamp) -> Option<&Named> {
+        let mut live = self.requests.iter().filter(|named| named.workspace == workspace && now < named.lapses_at());
+        live.find(|named| named.request.idempotency_key == request.idempotency_key)
+    }
+
+    /// What the command was answered that left the record of this sequence first.
+    pub(crate) fn first_answer(&self, first: u64) -> &Outcome {
+        &self.requests.iter().find(|named| named.first == first).expect("a command that was named").outcome
+    }
+
+    fn bundle(&self, workspace: WorkspaceId, id: &BundleId) -> Option<&BundleTerms> {
+        let live = self.bundles.iter().find(|b| b.bundle.bundle_id == *id && b.workspace == workspace && !b.deleted);
+        live.map(|live| &live.bundle)
+    }
+
+    fn is_closed(&self, workspace: WorkspaceId, resource: Option<&Resource>) -> bool {
+        self.tombstones.iter().any(|t| Some(&t.resource) == resource && t.workspace == workspace && !t.lifted)
     }
 
     fn operate(&self, operation: &Operation, now: Timestamp) -> Answer {
@@ -148,7 +307,16 @@ impl Model {
             Operation::CreateWorkspace { api_key, .. } | Operation::CreateApiKey { api_key, .. } if key(api_key.api_key_id).is_some() => {
                 Answer::Refused("conflict")
             }
+            Operation::CreateApiKey { api_key, .. } if api_key.expires_at.is_some_and(|end| end <= now) => {
+                Answer::Invalid("body.expires_at".to_owned())
+            }
             Operation::CreateWorkspace { .. } | Operation::CreateApiKey { .. } => Answer::Operated,
+            Operation::ChangeWorkspace { workspace_id, name, plan } => {
+                let before = self.workspaces.iter().find(|workspace| workspace.id == *workspace_id).unwrap();
+                let (name, plan) = (name.clone().unwrap_or(before.name.clone()), plan.unwrap_or(before.plan));
+                let stored = name != before.name || plan != before.plan;
+                Answer::Changed { name, plan, stored }
+            }
             Operation::RevokeApiKey { workspace_id, api_key_id } => match key(*api_key_id).filter(|key| key.workspace == *workspace_id) {
                 None => Answer::Refused("not found"),
                 Some(key) if key.revoked => Answer::Refused("conflict"),
@@ -170,13 +338,32 @@ impl Model {
     }
 
     fn create(&self, workspace: WorkspaceId, body: &CreateBody, now: Timestamp) -> Answer {
-        if body.expires_at <= now {
+        let (terms, default_end) = match &body.source {
+            Source::Inline(terms) => (terms, None),
+            Source::Bundle(id) => {
+                let Some(bundle) = self.bundle(workspace, id) else {
+                    return Answer::Refused("not found");
+                };
+                (&bundle.terms, bundle.default_expiry_days.map(|days| after(now, u64::from(days) * A_DAY)))
+            }
+        };
+        let Some(expires_at) = body.expires_at.or(default_end).filter(|end| *end > now) else {
             return Answer::Invalid("body.expires_at".to_owned());
+        };
+        if body.replaces.as_ref().is_some_and(|id| self.grant(workspace, id.as_str()).is_none()) {
+            return Answer::Invalid("body.replaces".to_owned());
         }
-        match &body.replaces {
-            Some(id) if self.grant(workspace, id.as_str()).is_none() => Answer::Invalid("body.replaces".to_owned()),
-            _ => Answer::Created,
+        let plan = self.workspaces.iter().find(|known| known.id == workspace).unwrap().plan;
+        let is_small = plan == Plan::Free || plan == Plan::Starter;
+        if is_small && body.budget_limit.is_some() {
+            return Answer::Refused("budget plan required");
         }
+        let routes = |limits: &Constraints| limits.escalate_when.as_ref().is_some_and(|list| !list.is_empty());
+        let routed = terms.scopes.iter().any(|scope| scope.constraints.as_deref().is_some_and(routes));
+        if is_small && (routed || !terms.requires_escalation_for.is_empty()) {
+            return Answer::Refused("payment required");
+        }
+        Answer::Created(Box::new(terms.clone()), expires_at)
     }
 
     fn revoke(&self, workspace: WorkspaceId, id: Option<AuthorizationId>, body: &RevokeBody) -> Answer {
@@ -194,61 +381,95 @@ impl Model {
         }
     }
 
-    fn check(&self, workspace: WorkspaceId, body: &CheckBody, scope: &ScopeName, now: Timestamp) -> Line {
+    fn check(&self, workspace: WorkspaceId, body: &CheckBody, now: Timestamp) -> Answer {
+        let (mut lines, mut spent_here) = (Vec::new(), 0);
+        for scope in &body.scopes {
+            let line = self.check_scope(workspace, body, scope, spent_here, now);
+            if line.decision == "allow" {
+                spent_here += body.estimated_cost.map_or(0, |cost| cost.get());
+            }
+            lines.push(line);
+        }
+        Answer::Checked(lines)
+    }
+
+    fn check_scope(&self, workspace: WorkspaceId, body: &CheckBody, scope: &ScopeName, spent_here: i64, now: Timestamp) -> Line {
         let Some(grant) = self.grant(workspace, body.authorization_id.as_str()) else {
             return line("deny", Reason::AuthorizationNotFound);
         };
+        let granted = grant.terms.scopes.iter().find(|granted| granted.name == *scope);
+        let limits = granted.and_then(|granted| granted.constraints.as_deref().cloned()).unwrap_or_default();
+        let routed = route(&limits, &body.facts);
+        let deny = |reason| Line { eval: routed.has_any.then(quiet), ..line("deny", reason) };
         if grant.revoked {
-            return line("deny", Reason::AuthorizationRevoked);
+            return deny(Reason::AuthorizationRevoked);
         }
-        if now >= grant.body.expires_at {
-            return line("deny", Reason::AuthorizationExpired);
+        if now >= grant.expires_at {
+            return deny(Reason::AuthorizationExpired);
         }
-        let Some(granted) = grant.body.scopes.iter().find(|granted| granted.name == *scope) else {
-            return line("deny", Reason::ScopeNotAuthorized);
-        };
-        let limits = granted.constraints.as_deref().cloned().unwrap_or_default();
-        if !holds(&limits, body) {
-            return line("deny", Reason::ScopeNotAuthorized);
+        if granted.is_none() || !holds(&limits, body) {
+            return deny(Reason::ScopeNotAuthorized);
         }
-        let today = self.allows.iter().filter(|(id, name, day)| *id == grant.id && name == scope && *day == date(now)).count();
+        if self.is_closed(workspace, body.resource.as_ref()) {
+            return deny(Reason::ResourceTombstoned);
+        }
+        let mine = self.allows.iter().filter(|allow| allow.grant == grant.id);
+        let today = mine.clone().filter(|allow| allow.scope == *scope && allow.date == date(now)).count();
         if limits.max_per_day.is_some_and(|max| u64::try_from(today).unwrap() >= max) {
-            return line("deny", Reason::RateLimitExceeded);
+            return deny(Reason::RateLimitExceeded);
         }
-        self.ask(grant, &Binding { grant: grant.id, scope: scope.clone(), resource: body.resource.clone() }, now)
+        let (cost, spent) = (body.estimated_cost.map_or(0, |cost| cost.get()), mine.map(|allow| allow.cost).sum::<i64>() + spent_here);
+        let line = match (grant.budget, &routed.deny) {
+            (Some(limit), _) if spent + cost > limit => deny(Reason::BudgetExceeded),
+            (_, Some(condition)) => Line { eval: Some(recorded(condition, &body.facts)), ..deny(Reason::DenyConditionMatched) },
+            (_, None) => {
+                let binding = Binding { grant: grant.id, scope: scope.clone(), resource: body.resource.clone() };
+                self.ask(grant, &binding, &routed, &body.facts, now)
+            }
+        };
+        let spent_after = if line.decision == "allow" { spent + cost } else { spent };
+        Line { budget: grant.budget.map(|limit| [limit, spent, cost, spent_after]), ..line }
     }
 
     /// The rungs on which people are asked, and those that allow.
-    fn ask(&self, grant: &Grant, binding: &Binding, now: Timestamp) -> Line {
+    fn ask(&self, grant: &Grant, binding: &Binding, routed: &Routed, facts: &Object, now: Timestamp) -> Line {
+        let eval = |fired: Option<&Condition>| routed.has_any.then(|| fired.map_or_else(quiet, |condition| recorded(condition, facts)));
         let mine: Vec<&Escalation> = self.escalations.iter().filter(|escalation| escalation.binding == *binding).collect();
         let answered = |escalation: &Escalation, wanted: Resolution| {
             escalation.resolution.as_ref().is_some_and(|(resolution, _, at)| *resolution == wanted && now < after(*at, A_DAY))
         };
         if mine.iter().any(|escalation| answered(escalation, Resolution::Rejected)) {
-            return line("deny", Reason::EscalationRejected);
+            return Line { eval: eval(None), ..line("deny", Reason::EscalationRejected) };
         }
         let approved = mine.iter().find(|escalation| answered(escalation, Resolution::Approved) && !escalation.used);
-        let escalates = grant.body.requires_escalation_for.contains(&binding.scope);
+        let listed = grant.terms.requires_escalation_for.contains(&binding.scope).then_some(Reason::EscalationRequired);
+        let escalates = listed.is_some() || routed.escalate.is_some();
+        let escalate_fired = routed.escalate.as_ref().map(|(_, condition)| condition);
         if escalates && approved.is_none() {
             let open = mine.iter().find(|escalation| escalation.resolution.is_none() && now < after(escalation.asked_at, A_DAY));
-            let target = grant.body.escalation_targets.iter().find(|(name, _)| *name == binding.scope);
+            let target = grant.terms.escalation_targets.iter().find(|(name, _)| *name == binding.scope);
             return Line {
                 escalation: open.map(|escalation| escalation.id),
                 escalation_to: target.map(|(_, to)| to.clone()),
                 until: Some(after(open.map_or(now, |escalation| escalation.asked_at), A_DAY)),
-                ..line("escalate", Reason::EscalationRequired)
+                eval: eval(escalate_fired),
+                ..line("escalate", Routed::reason(listed, routed.escalate.as_ref(), Reason::EscalateConditionMatched))
             };
         }
-        let confirms = grant.body.requires_confirm_for.contains(&binding.scope);
+        let listed = grant.terms.requires_confirm_for.contains(&binding.scope).then_some(Reason::ScopeRequiresUserConfirmation);
+        let confirms = listed.is_some() || routed.confirm.is_some() || routed.remembered.is_some();
+        let confirm_fired = routed.confirm.as_ref().map(|(_, condition)| condition).or(routed.remembered.as_ref());
         let confirmed = self.confirmations.iter().any(|confirmation| confirmation.binding == *binding && now < confirmation.until);
         if confirms && !confirmed {
-            return Line { until: Some(after(now, FIVE_MINUTES)), ..line("confirm", Reason::ScopeRequiresUserConfirmation) };
+            let reason = Routed::reason(listed, routed.confirm.as_ref(), Reason::ConfirmConditionMatched);
+            return Line { until: Some(after(now, FIVE_MINUTES)), eval: eval(confirm_fired), ..line("confirm", reason) };
         }
-        match approved {
+        let line = match approved {
             Some(used) if escalates => Line { escalation: Some(used.id), ..line("allow", Reason::AuthorizationGrantedViaEscalation) },
             _ if confirms => line("allow", Reason::AuthorizationGrantedViaConfirmation),
             _ => line("allow", Reason::AuthorizationGrantedScopeActive),
-        }
+        };
+        Line { eval: eval(escalate_fired.or(confirm_fired)), ..line }
     }
 
     fn confirm(&self, workspace: WorkspaceId, nonce: Option<Nonce>, body: ConfirmBody, now: Timestamp) -> Answer {
@@ -258,10 +479,10 @@ impl Model {
         let Some(grant) = self.grant(workspace, &question.binding.grant.to_string()) else {
             return Answer::Refused("gone");
         };
-        if now >= question.until() || grant.revoked || now >= grant.body.expires_at {
+        if now >= question.until() || grant.revoked || now >= grant.expires_at {
             return Answer::Refused("gone");
         }
-        if body.approved { Answer::Approved(after(now, body.ttl_ms).min(grant.body.expires_at)) } else { Answer::Declined }
+        if body.approved { Answer::Approved(after(now, body.ttl_ms).min(grant.expires_at)) } else { Answer::Declined }
     }
 
     fn resolve(&self, workspace: WorkspaceId, id: Option<EscalationId>, body: &ResolveBody, now: Timestamp) -> Answer {
@@ -282,52 +503,90 @@ impl Model {
 
     /// Takes note of what happened, with the ids that were minted, none of which may have been seen before.
     pub(crate) fn learn(&mut self, command: &Command, now: Timestamp, decided: &Decided) {
-        match (command, &decided.outcome) {
-            (Command::Operator(operation), outcome) => self.learn_operation(operation, now, outcome),
-            (Command::Caller(_, Action::Create(body)), Outcome::Created(created)) => {
-                let id = created.granted.authorization_id;
-                self.mint(id);
-                self.grants.push(Grant { id, workspace: decided.workspace_id, body: (**body).clone(), revoked: false });
+        let count = u64::try_from(decided.events.len()).unwrap();
+        match command {
+            Command::Operator(operation) => self.learn_operation(operation, now, &decided.outcome),
+            Command::Caller { request, action, .. } => {
+                self.learn_action(action, now, decided.workspace_id, &decided.outcome);
+                if let Some(request) = request.clone().filter(|_| count > 0) {
+                    let (workspace, command, outcome) = (decided.workspace_id, command.clone(), decided.outcome.clone());
+                    self.requests.push(Named { workspace, request, command, at: now, first: self.records, count, outcome });
+                }
             }
-            (_, Outcome::Revoked(revoked)) => {
+        }
+        self.records += count;
+    }
+
+    fn learn_action(&mut self, action: &Action, now: Timestamp, workspace: WorkspaceId, outcome: &Outcome) {
+        match (action, outcome) {
+            (_, Outcome::Repeated(_)) => {}
+            (Action::Create(body), Outcome::Created(created)) => {
+                let Answer::Created(terms, expires_at) = self.create(workspace, body, now) else { panic!("{body:?} is refused") };
+                let (id, budget) = (created.granted.authorization_id, body.budget_limit.map(|limit| limit.get()));
+                self.mint(id);
+                self.grants.push(Grant { id, workspace, terms: *terms, expires_at, budget, revoked: false });
+            }
+            (Action::Revoke(..), Outcome::Revoked(revoked)) => {
                 self.grants.iter_mut().find(|grant| grant.id == revoked.authorization_id).unwrap().revoked = true;
             }
-            (Command::Caller(_, Action::Check(body)), Outcome::Checked(checked)) => {
+            (Action::Check(body), Outcome::Checked(checked)) => {
                 for result in &checked.results {
                     self.learn_verdict(body, &result.scope, &result.verdict, now);
                 }
             }
-            (Command::Caller(_, Action::Confirm(nonce, _)), Outcome::Confirmed(confirmed)) => {
-                let question = self.questions.iter_mut().find(|question| Some(question.nonce) == *nonce).unwrap();
-                question.answered = true;
-                let binding = question.binding.clone();
-                match confirmed.answer {
-                    UserAnswer::Approved { confirmation_id, expires_at } => {
-                        self.mint(confirmation_id);
-                        self.confirmations.push(Confirmation { id: confirmation_id, binding, until: expires_at });
-                    }
-                    // The last word is no: whatever was confirmed before ends here.
-                    UserAnswer::Declined => {
-                        self.confirmations.iter_mut().filter(|c| c.binding == binding).for_each(|c| c.until = c.until.min(now));
-                    }
-                }
-            }
-            (_, Outcome::Resolved(resolved)) if resolved.receipt_id.is_some() => {
+            (Action::Confirm(nonce, _), Outcome::Confirmed(answer)) => self.learn_confirmed(*nonce, answer, now),
+            (Action::Resolve(..), Outcome::Resolved(resolved)) if resolved.receipt_id.is_some() => {
                 let escalation = self.escalations.iter_mut().find(|escalation| escalation.id == resolved.escalation_id).unwrap();
                 escalation.resolution = Some((resolved.resolution, resolved.resolved_by.clone(), now));
             }
-            (_, Outcome::Resolved(_)) => {}
-            (command, outcome) => panic!("{outcome:?} is no answer to {command:?}"),
+            (Action::Resolve(..), Outcome::Resolved(_)) => {}
+            (Action::CreateBundle(body), Outcome::BundleCreated(..)) => {
+                self.bundles.push(Bundle { workspace, bundle: body.bundle.clone(), deleted: false });
+            }
+            (Action::DeleteBundle(Some(id)), Outcome::BundleDeleted(..)) => {
+                let live = |b: &&mut Bundle| b.bundle.bundle_id == *id && b.workspace == workspace && !b.deleted;
+                self.bundles.iter_mut().find(live).unwrap().deleted = true;
+            }
+            (Action::PlaceTombstone(body), Outcome::TombstonePlaced { tombstone_id, .. }) => {
+                self.mint(tombstone_id);
+                self.tombstones.push(Tombstone { id: *tombstone_id, workspace, resource: body.resource.clone(), lifted: false });
+            }
+            (Action::LiftTombstone(id), Outcome::TombstoneLifted { .. }) => {
+                self.tombstones.iter_mut().find(|tombstone| Some(tombstone.id) == *id).unwrap().lifted = true;
+            }
+            (action, outcome) => panic!("{outcome:?} is no answer to {action:?}"),
+        }
+    }
+
+    fn learn_confirmed(&mut self, nonce: Option<Nonce>, answer: &UserAnswer, now: Timestamp) {
+        let question = self.questions.iter_mut().find(|question| Some(question.nonce) == nonce).unwrap();
+        question.answered = true;
+        let binding = question.binding.clone();
+        match *answer {
+            UserAnswer::Approved { confirmation_id, expires_at } => {
+                self.mint(confirmation_id);
+                self.confirmations.push(Confirmation { id: confirmation_id, binding, until: expires_at });
+            }
+            // The last word is no: whatever was confirmed before ends here.
+            UserAnswer::Declined => {
+                self.confirmations.iter_mut().filter(|c| c.binding == binding).for_each(|c| c.until = c.until.min(now));
+            }
         }
     }
 
     fn learn_operation(&mut self, operation: &Operation, now: Timestamp, outcome: &Outcome) {
         let (workspace, key) = match (operation, outcome) {
-            (Operation::CreateWorkspace { public_key, api_key, .. }, Outcome::WorkspaceCreated(created)) => {
+            (Operation::CreateWorkspace { name, plan, public_key, api_key }, Outcome::WorkspaceCreated(created)) => {
                 self.mint(created.workspace_id);
-                self.workspaces.push(created.workspace_id);
+                self.workspaces.push(Workspace { id: created.workspace_id, name: name.clone(), plan: *plan });
                 self.signing_keys.push((created.workspace_id, *public_key, now));
                 (created.workspace_id, api_key)
+            }
+            (Operation::ChangeWorkspace { workspace_id, name, plan }, Outcome::WorkspaceChanged(_)) => {
+                let workspace = self.workspaces.iter_mut().find(|workspace| workspace.id == *workspace_id).unwrap();
+                workspace.name = name.clone().unwrap_or(workspace.name.clone());
+                workspace.plan = plan.unwrap_or(workspace.plan);
+                return;
             }
             (Operation::CreateApiKey { workspace_id, api_key }, Outcome::ApiKeyCreated(_)) => (*workspace_id, api_key),
             (Operation::RevokeApiKey { api_key_id, .. }, Outcome::ApiKeyRevoked(_)) => {
@@ -341,7 +600,7 @@ impl Model {
             (operation, outcome) => panic!("{outcome:?} is no answer to {operation:?}"),
         };
         let credential = Credential { api_key_id: key.api_key_id, secret_hash: key.secret_hash };
-        self.api_keys.push(ApiKey { credential, workspace, revoked: false });
+        self.api_keys.push(ApiKey { credential, workspace, role: key.role, expires_at: key.expires_at, revoked: false });
     }
 
     fn learn_verdict(&mut self, body: &CheckBody, scope: &ScopeName, verdict: &Verdict, now: Timestamp) {
@@ -352,7 +611,8 @@ impl Model {
         let binding = Binding { grant, scope: scope.clone(), resource: body.resource.clone() };
         match verdict {
             Verdict::Allow { consumed } => {
-                self.allows.push((grant, scope.clone(), date(now)));
+                let cost = body.estimated_cost.map_or(0, |cost| cost.get());
+                self.allows.push(Allow { grant, scope: scope.clone(), date: date(now), cost });
                 for escalation in self.escalations.iter_mut().filter(|escalation| Some(escalation.id) == *consumed) {
                     escalation.used = true;
                 }
@@ -378,12 +638,14 @@ impl Model {
 
     /// The instants at which something known so far lapses.
     pub(crate) fn edges(&self) -> Vec<Timestamp> {
-        let grants = self.grants.iter().map(|grant| grant.body.expires_at);
+        let grants = self.grants.iter().map(|grant| grant.expires_at);
         let questions = self.questions.iter().map(Question::until);
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
         let asked = self.escalations.iter().map(|escalation| after(escalation.asked_at, A_DAY));
         let answered = self.escalations.iter().filter_map(|escalation| Some(after(escalation.resolution.as_ref()?.2, A_DAY)));
-        grants.chain(questions).chain(confirmations).chain(asked).chain(answered).collect()
+        let requests = self.requests.iter().map(Named::lapses_at);
+        let api_keys = self.api_keys.iter().filter_map(|key| key.expires_at);
+        grants.chain(questions).chain(confirmations).chain(asked).chain(answered).chain(requests).chain(api_keys).collect()
     }
 }
 
@@ -393,10 +655,10 @@ fn holds(limits: &Constraints, body: &CheckBody) -> bool {
         (Some(_), None) => false,
         (Some(pattern), Some(resource)) => glob(pattern.as_str().as_bytes(), resource.as_str().as_bytes()),
     };
-    let initiator = match (&limits.allowed_initiators, &body.initiated_by) {
+    let initiator = match (&limits.allowed_initiators, body.facts.get("initiated_by")) {
         (None, _) => true,
-        (Some(_), None) => false,
-        (Some(allowed), Some(by)) => allowed.iter().any(|one| one.as_str() == by.as_ref()),
+        (Some(allowed), Some(Value::Text(by))) => allowed.iter().any(|one| one.as_str() == by),
+        (Some(_), _) => false,
     };
     resource && initiator
 }
@@ -406,6 +668,10 @@ pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
     let decided = match result {
         Ok(decided) => decided,
         Err(Rejected::Unauthorized) => return Answer::Refused("unauthorized"),
+        Err(Rejected::Forbidden) => return Answer::Refused("forbidden"),
+        Err(Rejected::BudgetPlanRequired) => return Answer::Refused("budget plan required"),
+        Err(Rejected::PaymentRequired) => return Answer::Refused("payment required"),
+        Err(Rejected::IdempotencyKeyReused) => return Answer::Refused("key reused"),
         Err(Rejected::NotFound(_)) => return Answer::Refused("not found"),
         Err(Rejected::Conflict(_)) => return Answer::Refused("conflict"),
         Err(Rejected::Gone(_)) => return Answer::Refused("gone"),
@@ -413,27 +679,30 @@ pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
     };
     match &decided.outcome {
         Outcome::WorkspaceCreated(_) | Outcome::ApiKeyCreated(_) | Outcome::ApiKeyRevoked(_) => Answer::Operated,
+        Outcome::WorkspaceChanged(now) => Answer::Changed { name: now.name.clone(), plan: now.plan, stored: !decided.events.is_empty() },
         Outcome::SigningKeyRotated(rotated) => Answer::Rotated(rotated.active_from),
-        Outcome::Created(_) => Answer::Created,
+        Outcome::Created(created) => Answer::Created(Box::new(created.granted.terms.clone()), created.granted.expires_at),
         Outcome::Revoked(_) => Answer::Revoked,
-        Outcome::Confirmed(confirmed) => match confirmed.answer {
-            UserAnswer::Approved { expires_at, .. } => Answer::Approved(expires_at),
-            UserAnswer::Declined => Answer::Declined,
-        },
+        Outcome::Confirmed(UserAnswer::Approved { expires_at, .. }) => Answer::Approved(*expires_at),
+        Outcome::Confirmed(UserAnswer::Declined) => Answer::Declined,
         Outcome::Resolved(resolved) => Answer::Resolved {
             resolution: resolved.resolution,
             by: resolved.resolved_by.clone(),
             at: resolved.resolved_at,
             again: decided.events.is_empty(),
         },
-        Outcome::Checked(checked) => {
-            Answer::Checked(checked.results.iter().map(|result| real_line(&result.verdict, result.reason)).collect())
-        }
+        Outcome::BundleCreated(..) => Answer::Bundled,
+        Outcome::BundleDeleted(..) => Answer::Unbundled,
+        Outcome::TombstonePlaced { .. } => Answer::Placed,
+        Outcome::TombstoneLifted { resource, .. } => Answer::Lifted(resource.clone()),
+        Outcome::Repeated(answered) => Answer::Again { first: answered.first, count: answered.count },
+        Outcome::Checked(checked) => Answer::Checked(checked.results.iter().map(|result| real_line(result)).collect()),
     }
 }
 
-fn real_line(verdict: &Verdict, reason: Reason) -> Line {
-    match verdict {
+fn real_line(decided: &ScopeDecided) -> Line {
+    let reason = decided.reason;
+    let line = match &decided.verdict {
         Verdict::Deny => line("deny", reason),
         Verdict::Allow { consumed } => Line { escalation: *consumed, ..line("allow", reason) },
         Verdict::Confirm { expires_at, .. } => Line { until: Some(*expires_at), ..line("confirm", reason) },
@@ -443,5 +712,12 @@ fn real_line(verdict: &Verdict, reason: Reason) -> Line {
             until: Some(*expires_at),
             ..line("escalate", reason)
         },
-    }
+    };
+    let amounts = |block: Object| {
+        ["limit_micros", "spent_micros", "estimated_cost_micros", "spent_after_micros"].map(|name| match block.get(name) {
+            Some(Value::Int(micros)) => *micros,
+            other => panic!("{other:?} is no amount"),
+        })
+    };
+    Line { budget: budget(decided).map(amounts), eval: policy_eval(decided), ..line }
 }

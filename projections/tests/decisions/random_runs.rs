@@ -2,21 +2,52 @@
 
 use std::collections::BTreeMap;
 
-use allowlog_projections::command::Command;
+use allowlog_projections::command::{Action, Command};
+use allowlog_projections::decide::Outcome;
+use allowlog_proto::api::allowly::Source;
+use allowlog_proto::json::Value;
+use allowlog_proto::reason::Reason;
 use allowlog_proto::time::Timestamp;
 
 use crate::commands::Commands;
 use crate::dice::Dice;
 use crate::log::Log;
 use crate::model::{Answer, Model, real_answer};
-use crate::precedence::reached;
 use crate::wording::instant;
 
-const SEEDS: u64 = 400;
-const COMMANDS: u64 = 80;
+const SEEDS: u64 = 600;
+const COMMANDS: u64 = 120;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
+
+/// What a run comes to, beside the reasons.
+const REACHED: &[&str] = &[
+    "unauthorized",
+    "forbidden",
+    "not found",
+    "conflict",
+    "gone",
+    "invalid",
+    "budget plan required",
+    "payment required",
+    "key reused",
+    "resolved again",
+    "created from a bundle",
+    "bundled",
+    "bundled again under the same id",
+    "unbundled",
+    "closed",
+    "opened",
+    "changed",
+    "a condition fired",
+    "no condition fired",
+    "retried",
+    "retry of a check of several scopes",
+    "named once more after 24 h",
+    "at an edge",
+    "lapsed at this instant",
+];
 
 #[test]
 fn the_core_agrees_with_the_model() {
@@ -25,11 +56,11 @@ fn the_core_agrees_with_the_model() {
         Run::new(seed).go(&mut tally);
     }
     // A run that never comes to a rung tests nothing of it.
-    for reason in reached() {
+    for reason in Reason::ALL {
         assert!(tally.get(reason.as_str()).is_some_and(|count| *count >= 100), "too few {}: {tally:?}", reason.as_str());
     }
-    for what in ["unauthorized", "not found", "conflict", "gone", "again", "at an edge", "lapsed at this instant"] {
-        assert!(tally.get(what).is_some_and(|count| *count >= 100), "too few `{what}`: {tally:?}");
+    for what in REACHED {
+        assert!(tally.get(*what).is_some_and(|count| *count >= 100), "too few `{what}`: {tally:?}");
     }
 }
 
@@ -80,23 +111,33 @@ impl Run {
             self.model.learn(command, self.now, decided);
         }
         self.assert_lapsed_is_forgotten();
-        let edge = self.model.edges().contains(&self.now);
-        let mut count = |what: &str| *tally.entry(what.to_owned()).or_default() += 1;
-        match answer {
-            Answer::Checked(lines) => lines.iter().for_each(|line| count(line.reason.as_str())),
-            Answer::Refused(why) => count(why),
-            Answer::Resolved { again: true, .. } => count("again"),
-            Answer::Invalid(_)
-            | Answer::Operated
-            | Answer::Rotated(_)
-            | Answer::Created
-            | Answer::Revoked
-            | Answer::Approved(_)
-            | Answer::Declined
-            | Answer::Resolved { .. } => {}
+        if let Ok(Outcome::Repeated(answered)) = result.as_ref().map(|decided| &decided.outcome) {
+            assert_eq!(self.log.first_answer(answered), *self.model.first_answer(answered.first), "the first answer again");
         }
-        if edge {
+        let mut count = |what: &str| *tally.entry(what.to_owned()).or_default() += 1;
+        if self.model.edges().contains(&self.now) {
             count("lapsed at this instant");
+        }
+        self.tally_command(command, &answer, &mut count);
+        tally_answer(answer, count);
+    }
+
+    /// What only the command, or what was before it, tells.
+    fn tally_command(&self, command: &Command, answer: &Answer, mut count: impl FnMut(&str)) {
+        let Command::Caller { action, .. } = command else { return };
+        match (action, answer) {
+            (Action::Create(body), Answer::Created(..)) if matches!(body.source, Source::Bundle(_)) => count("created from a bundle"),
+            (Action::CreateBundle(body), Answer::Bundled) => {
+                let id = &body.bundle.bundle_id;
+                if self.model.bundles.iter().any(|before| before.bundle.bundle_id == *id && before.deleted) {
+                    count("bundled again under the same id");
+                }
+            }
+            (Action::Check(body), Answer::Again { .. }) if body.scopes.len() > 1 => count("retry of a check of several scopes"),
+            _ => {}
+        }
+        if self.model.requests.iter().filter(|named| named.command == *command).count() > 1 && !matches!(answer, Answer::Again { .. }) {
+            count("named once more after 24 h");
         }
     }
 
@@ -104,7 +145,7 @@ impl Run {
     fn assert_lapsed_is_forgotten(&self) {
         let last = self.log.records.last().map_or(self.now, |record| record.time);
         for question in &self.model.questions {
-            let open = self.model.workspaces.iter().any(|id| self.log.state.question(*id, question.nonce).is_some());
+            let open = self.model.workspaces.iter().any(|w| self.log.state.question(w.id, question.nonce).is_some());
             assert_eq!(open, !question.answered && last < question.until(), "{}", question.nonce);
         }
     }
@@ -121,6 +162,36 @@ impl Run {
             }
         };
         self.now = self.now.saturating_add_ms(ms);
+    }
+}
+
+fn tally_answer(answer: Answer, mut count: impl FnMut(&str)) {
+    match answer {
+        Answer::Checked(lines) => {
+            for line in lines {
+                count(line.reason.as_str());
+                if let Some(eval) = line.eval {
+                    let fired = eval.get("matched_condition") != Some(&Value::Null);
+                    count(if fired { "a condition fired" } else { "no condition fired" });
+                }
+            }
+        }
+        Answer::Refused(why) => count(why),
+        Answer::Invalid(_) => count("invalid"),
+        Answer::Resolved { again: true, .. } => count("resolved again"),
+        Answer::Bundled => count("bundled"),
+        Answer::Unbundled => count("unbundled"),
+        Answer::Placed => count("closed"),
+        Answer::Lifted(_) => count("opened"),
+        Answer::Changed { .. } => count("changed"),
+        Answer::Again { .. } => count("retried"),
+        Answer::Operated
+        | Answer::Rotated(_)
+        | Answer::Created(..)
+        | Answer::Revoked
+        | Answer::Approved(_)
+        | Answer::Declined
+        | Answer::Resolved { .. } => {}
     }
 }
 

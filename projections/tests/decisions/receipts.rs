@@ -5,6 +5,7 @@
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::receipts::receipt;
 use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
+use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce};
 use allowlog_proto::json::Value;
 use allowlog_proto::text::Name;
@@ -18,9 +19,11 @@ struct Issuer(Log);
 impl Issuer {
     fn new() -> Self {
         let mut issuer = Self(Log::new(|| 0));
-        let api_key = NewApiKey { api_key_id: ApiKeyId::from_bytes([1; 16]), name: Name::new("key").unwrap(), secret_hash: [1; 32] };
-        let name = Name::new("acme").unwrap();
-        issuer.run("09:00", Command::Operator(Operation::CreateWorkspace { name, public_key: [1; 32], api_key }));
+        let (api_key_id, name) = (ApiKeyId::from_bytes([1; 16]), Name::new("key").unwrap());
+        let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
+        let api_key = NewApiKey { api_key_id, name, style, role, expires_at, secret_hash: [1; 32] };
+        let (name, plan) = (Name::new("acme").unwrap(), Plan::Pro);
+        issuer.run("09:00", Command::Operator(Operation::CreateWorkspace { name, plan, public_key: [1; 32], api_key }));
         issuer
     }
 
@@ -30,7 +33,8 @@ impl Issuer {
 
     fn ask(&mut self, at: &str, action: Action) -> Vec<String> {
         let before = self.0.records.len();
-        self.run(at, Command::Caller(Credential { api_key_id: ApiKeyId::from_bytes([1; 16]), secret_hash: [1; 32] }, action));
+        let credential = Credential { api_key_id: ApiKeyId::from_bytes([1; 16]), secret_hash: [1; 32] };
+        self.run(at, Command::Caller { credential, request: None, action });
         self.0.records[before..].iter().filter_map(receipt).map(|receipt| receipt.canonical().unwrap()).collect()
     }
 
@@ -71,7 +75,7 @@ fn a_plain_grant() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"expires_at":"2026-03-10T12:00:00.000Z","scopes":["email.send"]},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -110,7 +114,7 @@ fn a_grant_with_all_there_is() {
             r#""a.read",{"constraints":{"max_per_day":1},"name":"m.send"}],"#,
             r#""zone":{"a":-7,"b":[1,null,true]}},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK2MV00000000000000000","resource":null,"user_id":"üser\u000a","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -127,7 +131,7 @@ fn a_revoke_that_says_nothing_and_one_by_a_user() {
         [concat!(
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"user_revoked_via_settings","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -138,7 +142,7 @@ fn a_revoke_that_says_nothing_and_one_by_a_user() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK2MV00000000000000001","#,
             r#""context":{"notes":"lost\u0009phone","revoked_by":"user"},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:03:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"user_revoked_via_settings","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
             r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -157,7 +161,7 @@ fn a_revoke_by_a_successor_says_superseded_whatever_the_caller_says() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"revoked_by":"superseded","superseded_by":"auth_01KKBK2MV00000000000000001"},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"superseded_by_new_authorization","#,
+            r#""policy_version":"2026-11-25.1","reason":"superseded_by_new_authorization","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -171,7 +175,7 @@ fn a_check_that_matched_nothing() {
         Issuer::new().check("10:02", body),
         [concat!(
             r#"{"agent_id":"unknown","authorization_id":null,"context":{"session_id":"s1"},"#,
-            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
             r#""reason":"authorization_not_found","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"mail:1","#,
             r#""scope":"email.send","user_id":"unknown","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -192,14 +196,14 @@ fn a_check_has_a_receipt_for_each_scope() {
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
-                r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
                 r#""reason":"authorization_granted_scope_active","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
                 r#""scope":"email.send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
-                r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
                 r#""reason":"scope_not_authorized","receipt_id":"rcp_01KKBK4FE00000000000000001","resource":null,"#,
                 r#""scope":"email.read","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -225,7 +229,7 @@ fn a_check_that_asks_people() {
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000","#,
                 r#""scope":"pay","status":"pending"},"note":"x","session_id":"s1"},"#,
-                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
                 r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000001","resource":"","#,
                 r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -233,14 +237,14 @@ fn a_check_that_asks_people() {
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"escalation":{"escalation_to":null,"event":"requested","id":"esc_01KKBK2MV00000000000000002","#,
                 r#""scope":"post","status":"pending"},"note":"x","session_id":"s1"},"#,
-                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
                 r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000003","resource":"","#,
                 r#""scope":"post","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"note":"x","session_id":"s1"},"#,
-                r#""decision":"confirm","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-23.1","#,
+                r#""decision":"confirm","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
                 r#""reason":"scope_requires_user_confirmation","receipt_id":"rcp_01KKBK2MV00000000000000005","resource":"","#,
                 r#""scope":"send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -263,7 +267,7 @@ fn a_resolution_and_the_allow_that_follows() {
             r#""context":{"escalation":{"escalation_to":"finance","event":"resolved","id":"esc_01KKBK2MV00000000000000000","#,
             r#""note":"ok","resolved_by":"fin","scope":"pay","status":"approved"}},"#,
             r#""decision":"escalation_approved","event":"escalation.resolve","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"escalation_resolved_by_approver","#,
+            r#""policy_version":"2026-11-25.1","reason":"escalation_resolved_by_approver","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"","user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -275,7 +279,7 @@ fn a_resolution_and_the_allow_that_follows() {
             r#""context":{"escalation":{"escalation_to":null,"event":"resolved","id":"esc_01KKBK2MV00000000000000002","#,
             r#""note":null,"resolved_by":"fin","scope":"post","status":"rejected"}},"#,
             r#""decision":"escalation_rejected","event":"escalation.resolve","issued_at":"2026-03-10T10:03:00.000Z","#,
-            r#""policy_version":"2026-11-23.1","reason":"escalation_resolved_by_approver","#,
+            r#""policy_version":"2026-11-25.1","reason":"escalation_resolved_by_approver","#,
             r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":"","user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -285,7 +289,7 @@ fn a_resolution_and_the_allow_that_follows() {
         issuer.check("10:04", body),
         [concat!(
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
-            r#""decision":"allow","issued_at":"2026-03-10T10:04:00.000Z","policy_version":"2026-11-23.1","#,
+            r#""decision":"allow","issued_at":"2026-03-10T10:04:00.000Z","policy_version":"2026-11-25.1","#,
             r#""reason":"authorization_granted_via_escalation","receipt_id":"rcp_01KKBK84M00000000000000000","resource":"","#,
             r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]

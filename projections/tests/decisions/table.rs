@@ -10,25 +10,53 @@
 //!
 //! `given` must be decided; `when` must be followed by all of its outcome and all of its events. Without `at` time
 //! stands still, `+1d` behind a time is the next day. `as K2` names the API key, `as K2!` presents the secret of K3.
-//! What is minted gets its name by kind and order of appearance: G grants, N nonces, C confirmations, E escalations.
-//! A name nothing has is passed on as it stands, an id that nobody was given.
+//! What is minted gets its name by kind and order of appearance: G grants, N nonces, C confirmations, E escalations,
+//! T tombstones. A name nothing has is passed on as it stands, an id that nobody was given.
+//!
+//! The requests, with what may be said of each:
+//!
+//! ```text
+//! workspace acme K2 S2 plan free             its plan is enterprise where none is given
+//! change name acme plan free in W1
+//! api_key K2 role read style affixio expires 12:00 in W1
+//! revoke_api_key K2 in W1
+//! rotate S2 in W1
+//! grant G1 a max_per_day 2 confirm + b escalate to boss expires 12:00 budget 50 replaces G0
+//! grant G1 from B1 expires 12:00             from a bundle, which may leave out `expires`
+//! revoke G1 by user superseded_by G2 notes enough
+//! check G1 a b on mail:1 with amount=5,kind="x" initiator bob session s1 cost 7
+//! approve N1 ttl 60; decline N1
+//! resolve E1 approved by boss note fine
+//! bundle B1 a confirm + b days 30 description x; unbundle B1
+//! tombstone mail:1 reason lost; lift T1
+//! ```
+//!
+//! Any of a caller's may end with `key I1`, an idempotency key; what is a retry is answered by `again:` and the first
+//! answer. A scope may be granted with `max_per_day`, `pattern`, `initiators`, `domains`, `fields`, and with conditions:
+//! `deny_when amount>100` a word for each entry of the list, `deny_when []` for a list that is there and empty. The
+//! operators are `=` `!=` `<` `<=` `>` `>=`, `kind=["a","b"]` for one of these, `amount?true` for there; values are JSON.
+//!
+//! Behind a decision stands what it says of the budget, `budget 40+11/50 now 40` (spent before, estimate, limit, spent
+//! now), and of the conditions: `quiet`, or `fired amount gt 100 found 500`.
 
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::state::SigningKey;
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
-use allowlog_proto::event::{Constraints, Grant, Resolution};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, WorkspaceId};
-use allowlog_proto::json::{CanonicalObject, Object};
+use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source, TombstoneBody};
+use allowlog_proto::event::{Bundle, Condition, Constraints, Grant, Plan, Resolution, Role, Style, Terms};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::json::{CanonicalObject, Object, Value};
 use allowlog_proto::money::Micros;
+use allowlog_proto::record::Request;
 use allowlog_proto::text::{
-    AgentId, Approver, ConstraintItem, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId, UserId,
+    AgentId, Approver, BundleId, ConstraintItem, IdempotencyKey, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId,
+    UserId,
 };
 use allowlog_proto::time::Timestamp;
 
 use crate::dice::Dice;
 use crate::log::Log;
-use crate::wording::{Names, instant, unquoted};
+use crate::wording::{Names, condition, instant, unquoted};
 
 /// Runs every case of a table.
 pub(crate) fn run(table: &str) {
@@ -129,7 +157,11 @@ impl World {
         let command = self.command(words);
         let result = self.log.run(&command, self.now);
         self.decided = result.is_ok();
-        let (outcome, events) = self.names.result(&result);
+        let (mut outcome, events) = self.names.result(&result);
+        if let Ok(Outcome::Repeated(answered)) = result.as_ref().map(|decided| &decided.outcome) {
+            let first = self.names.outcome(&self.log.first_answer(answered));
+            outcome = first.into_iter().map(|line| format!("again: {line}")).collect();
+        }
         if let (Some(name), Ok(Outcome::Created(created))) = (made, result.map(|decided| decided.outcome)) {
             assert_eq!(self.names.of("G", created.granted.authorization_id), name, "grants are named in their order");
         }
@@ -153,36 +185,76 @@ impl World {
         let api_key = self.api_key(api_key);
         let secret_hash = api_key.secret_hash.map(|byte| byte + u8::from(wrong));
         let credential = Credential { api_key_id: api_key.api_key_id, secret_hash };
-        let workspace_id = words.option("in").map(|name| WorkspaceId::parse(&self.names.text(name)).unwrap());
-        let action = match words.0.remove(0) {
-            "workspace" => return Command::Operator(self.workspace(&words)),
-            "api_key" => {
-                let [name] = words.0[..] else { panic!("api_key K2 in W1") };
-                let (workspace_id, api_key) = (workspace_id.unwrap(), self.api_key(name));
-                return Command::Operator(Operation::CreateApiKey { workspace_id, api_key });
-            }
-            "revoke_api_key" => {
-                let [name] = words.0[..] else { panic!("revoke_api_key K2 in W1") };
-                let (workspace_id, api_key_id) = (workspace_id.unwrap(), self.api_key(name).api_key_id);
-                return Command::Operator(Operation::RevokeApiKey { workspace_id, api_key_id });
-            }
-            "rotate" => {
-                let [name] = words.0[..] else { panic!("rotate S2 in W1") };
-                let (workspace_id, public_key) = (workspace_id.unwrap(), self.public_key(name));
-                return Command::Operator(Operation::RotateSigningKey { workspace_id, public_key });
-            }
+        // The same words are the same request.
+        let request = words.option("key").map(|key| {
+            let key = IdempotencyKey::new(key).unwrap();
+            Request::new(key, "WORDS", "", words.0.join(" ").as_bytes())
+        });
+        let verb = words.0.remove(0);
+        if let "workspace" | "change" | "api_key" | "revoke_api_key" | "rotate" = verb {
+            return Command::Operator(self.operation(verb, words));
+        }
+        let action = match verb {
             "grant" => self.grant(words),
             "revoke" => self.revoke(words),
             "check" => self.check(words),
-            answer @ ("approve" | "decline") => {
+            "approve" | "decline" => {
                 let ttl_s: u64 = words.option("ttl").unwrap_or("60").parse().unwrap();
                 let [name] = words.0[..] else { panic!("approve N1 ttl 60") };
-                Action::Confirm(Nonce::parse(&self.names.text(name)), ConfirmBody { approved: answer == "approve", ttl_ms: ttl_s * 1000 })
+                Action::Confirm(Nonce::parse(&self.names.text(name)), ConfirmBody { approved: verb == "approve", ttl_ms: ttl_s * 1000 })
             }
             "resolve" => self.resolve(words),
+            "bundle" => bundle(words),
+            "unbundle" => {
+                let [id] = words.0[..] else { panic!("unbundle B1") };
+                Action::DeleteBundle(BundleId::new(unquoted(id)).ok())
+            }
+            "tombstone" => {
+                let reason = words.option("reason").map(|reason| Note::new(reason).unwrap());
+                let [resource] = words.0[..] else { panic!("tombstone mail:1") };
+                let resource = Resource::new(unquoted(resource)).unwrap();
+                Action::PlaceTombstone(Box::new(TombstoneBody { resource, reason }))
+            }
+            "lift" => {
+                let [name] = words.0[..] else { panic!("lift T1") };
+                Action::LiftTombstone(TombstoneId::parse(&self.names.text(name)))
+            }
             verb => panic!("`{verb}` is no request"),
         };
-        Command::Caller(credential, action)
+        Command::Caller { credential, request, action }
+    }
+
+    /// What the operator does.
+    fn operation(&mut self, verb: &str, mut words: Words<'_>) -> Operation {
+        let workspace_id = words.option("in").map(|name| WorkspaceId::parse(&self.names.text(name)).unwrap());
+        let plan = words.option("plan").map(|plan| Plan::parse(plan).unwrap());
+        if verb == "change" {
+            let name = words.option("name").map(|name| Name::new(name).unwrap());
+            return Operation::ChangeWorkspace { workspace_id: workspace_id.unwrap(), name, plan };
+        }
+        let role = words.option("role").map_or(Role::Runtime, |role| Role::parse(role).unwrap());
+        let style = words.option("style").map_or(Style::Allowly, |style| Style::parse(style).unwrap());
+        let expires_at = words.option("expires").map(instant);
+        match (verb, &words.0[..]) {
+            ("workspace", [name, api_key, signing_key]) => {
+                let (api_key, public_key) = (self.api_key(api_key), self.public_key(signing_key));
+                let plan = plan.unwrap_or(Plan::Enterprise);
+                Operation::CreateWorkspace { name: Name::new(name).unwrap(), plan, public_key, api_key }
+            }
+            ("api_key", [name]) => {
+                let api_key = NewApiKey { role, style, expires_at, ..self.api_key(name) };
+                Operation::CreateApiKey { workspace_id: workspace_id.unwrap(), api_key }
+            }
+            ("revoke_api_key", [name]) => {
+                let (workspace_id, api_key_id) = (workspace_id.unwrap(), self.api_key(name).api_key_id);
+                Operation::RevokeApiKey { workspace_id, api_key_id }
+            }
+            ("rotate", [name]) => {
+                let (workspace_id, public_key) = (workspace_id.unwrap(), self.public_key(name));
+                Operation::RotateSigningKey { workspace_id, public_key }
+            }
+            (verb, words) => panic!("{verb} {words:?}"),
+        }
     }
 
     /// API key K7 is made of sevens, and so are signing keys.
@@ -190,7 +262,8 @@ impl World {
         let n: u8 = name.trim_start_matches('K').parse().expect("an API key");
         let api_key_id = ApiKeyId::from_bytes([n; 16]);
         self.names.give(name, api_key_id);
-        NewApiKey { api_key_id, name: Name::new(name).unwrap(), secret_hash: [n; 32] }
+        let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
+        NewApiKey { api_key_id, name: Name::new(name).unwrap(), style, role, expires_at, secret_hash: [n; 32] }
     }
 
     fn public_key(&mut self, name: &str) -> [u8; 32] {
@@ -199,37 +272,23 @@ impl World {
         public_key
     }
 
-    fn workspace(&mut self, words: &Words<'_>) -> Operation {
-        let [name, api_key, signing_key] = words.0[..] else { panic!("workspace W2 K2 S2") };
-        let (api_key, public_key) = (self.api_key(api_key), self.public_key(signing_key));
-        Operation::CreateWorkspace { name: Name::new(name).unwrap(), public_key, api_key }
-    }
-
     /// `grant G1 scope limits... + scope limits... expires 12:00`
     fn grant(&self, mut words: Words<'_>) -> Action {
-        let mut body = CreateBody {
-            user_id: UserId::new(words.option("user").unwrap_or("user")).unwrap(),
-            agent_id: AgentId::new(words.option("agent").unwrap_or("agent")).unwrap(),
-            scopes: Vec::new(),
-            requires_confirm_for: Vec::new(),
-            requires_escalation_for: Vec::new(),
-            escalation_targets: Vec::new(),
-            expires_at: instant(words.option("expires").expect("expires")),
-            replaces: words.option("replaces").map(|name| OpaqueId::new(&self.names.text(name)).unwrap()),
-            metadata: CanonicalObject::default(),
+        let bundle_id = words.option("from").map(|id| BundleId::new(id).unwrap());
+        let user_id = UserId::new(words.option("user").unwrap_or("user")).unwrap();
+        let expires_at = words.option("expires").map(instant);
+        let budget_limit = words.option("budget").map(micros);
+        let replaces = words.option("replaces").map(|name| OpaqueId::new(&self.names.text(name)).unwrap());
+        words.0.remove(0);
+        let source = match bundle_id {
+            Some(id) => {
+                assert!(words.0.is_empty(), "the bundle says it, not {:?}", words.0);
+                Source::Bundle(id)
+            }
+            None => Source::Inline(terms(words)),
         };
-        for words in words.0[1..].split(|word| *word == "+") {
-            let mut words = Words(words.to_vec());
-            let (confirm, escalate, to) = (words.flag("confirm"), words.flag("escalate"), words.option("to"));
-            let constraints = constraints(&mut words);
-            let [name] = words.0[..] else { panic!("one scope, not {:?}", words.0) };
-            let name = ScopeName::new(name).unwrap();
-            body.requires_confirm_for.extend(confirm.then(|| name.clone()));
-            body.requires_escalation_for.extend(escalate.then(|| name.clone()));
-            body.escalation_targets.extend(to.map(|to| (name.clone(), Approver::new(to).unwrap())));
-            body.scopes.push(Grant { name, constraints });
-        }
-        Action::Create(Box::new(body))
+        let metadata = CanonicalObject::default();
+        Action::Create(Box::new(CreateBody { user_id, source, expires_at, budget_limit, replaces, metadata }))
     }
 
     fn revoke(&self, mut words: Words<'_>) -> Action {
@@ -244,17 +303,16 @@ impl World {
 
     /// `check G1 scope scope... on resource initiator who`
     fn check(&self, mut words: Words<'_>) -> Action {
-        let initiated_by: Option<Box<str>> = words.option("initiator").map(Box::from);
-        let mut context = Object::new();
-        if let Some(by) = &initiated_by {
-            context.insert("initiated_by", (&**by).into());
+        let mut facts = words.option("with").map(facts).unwrap_or_default();
+        if let Some(by) = words.option("initiator") {
+            facts.insert("initiated_by", by.into());
         }
         Action::Check(Box::new(CheckBody {
             resource: words.option("on").map(|resource| Resource::new(unquoted(resource)).unwrap()),
             session_id: words.option("session").map(|session| SessionId::new(session).unwrap()),
-            estimated_cost: words.option("cost").map(|cost| Micros::new(cost.parse().unwrap()).unwrap()),
-            context: CanonicalObject::new(&context, "context").unwrap(),
-            initiated_by,
+            estimated_cost: words.option("cost").map(micros),
+            context: CanonicalObject::new(&facts, "context").unwrap(),
+            facts,
             authorization_id: OpaqueId::new(&self.names.text(words.0[0])).unwrap(),
             scopes: words.0[1..].iter().map(|scope| ScopeName::new(scope).unwrap()).collect(),
         }))
@@ -272,6 +330,61 @@ impl World {
     }
 }
 
+fn micros(text: &str) -> Micros {
+    Micros::new(text.parse().unwrap()).unwrap()
+}
+
+/// `amount=5,kind="x,y",tags=["a","b"]`: a comma within a value is followed by the rest of it.
+fn facts(text: &str) -> Object {
+    let mut facts = Object::new();
+    let mut pending = String::new();
+    for piece in text.split(',') {
+        pending += piece;
+        let (name, value) = pending.split_once('=').expect("name=value");
+        match Value::parse(value.as_bytes()) {
+            Ok(value) => {
+                facts.insert(name, value);
+                pending.clear();
+            }
+            Err(_) => pending.push(','),
+        }
+    }
+    assert!(pending.is_empty(), "`{pending}` is no value");
+    facts
+}
+
+/// `bundle B1 scope limits... + scope limits... days 30`
+fn bundle(mut words: Words<'_>) -> Action {
+    let bundle_id = BundleId::new(words.0.remove(0)).unwrap();
+    let default_expiry_days = words.option("days").map(|days| days.parse().unwrap());
+    let description = words.option("description").map(|text| Note::new(text).unwrap());
+    let bundle = Bundle { bundle_id, terms: terms(words), default_expiry_days, description };
+    Action::CreateBundle(Box::new(BundleBody { bundle }))
+}
+
+/// `scope limits... + scope limits...`
+fn terms(mut words: Words<'_>) -> Terms {
+    let mut terms = Terms {
+        agent_id: AgentId::new(words.option("agent").unwrap_or("agent")).unwrap(),
+        scopes: Vec::new(),
+        requires_confirm_for: Vec::new(),
+        requires_escalation_for: Vec::new(),
+        escalation_targets: Vec::new(),
+    };
+    for words in words.0.split(|word| *word == "+") {
+        let mut words = Words(words.to_vec());
+        let (confirm, escalate, to) = (words.flag("confirm"), words.flag("escalate"), words.option("to"));
+        let constraints = constraints(&mut words);
+        let [name] = words.0[..] else { panic!("one scope, not {:?}", words.0) };
+        let name = ScopeName::new(name).unwrap();
+        terms.requires_confirm_for.extend(confirm.then(|| name.clone()));
+        terms.requires_escalation_for.extend(escalate.then(|| name.clone()));
+        terms.escalation_targets.extend(to.map(|to| (name.clone(), Approver::new(to).unwrap())));
+        terms.scopes.push(Grant { name, constraints });
+    }
+    terms
+}
+
 fn constraints(words: &mut Words<'_>) -> Option<Box<Constraints>> {
     let list = |items: &str| items.split('|').map(|item| ConstraintItem::new(item).unwrap()).collect();
     let given = Constraints {
@@ -280,6 +393,21 @@ fn constraints(words: &mut Words<'_>) -> Option<Box<Constraints>> {
         allowed_initiators: words.option("initiators").map(list),
         allowed_domains: words.option("domains").map(list),
         allowed_fields: words.option("fields").map(list),
+        confirm_when: conditions(words, "confirm_when"),
+        escalate_when: conditions(words, "escalate_when"),
+        deny_when: conditions(words, "deny_when"),
     };
     (given != Constraints::default()).then(|| Box::new(given))
+}
+
+/// A word for each entry, or `[]` for none.
+fn conditions(words: &mut Words<'_>, name: &str) -> Option<Vec<Condition>> {
+    let mut list = None;
+    while let Some(word) = words.option(name) {
+        let list = list.get_or_insert_with(Vec::new);
+        if word != "[]" {
+            list.push(condition(word));
+        }
+    }
+    list
 }
