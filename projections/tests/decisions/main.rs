@@ -45,4 +45,11 @@ tables! {
     both_requirements: "tables/both_requirements.txt",
     revoke: "tables/revoke.txt",
     isolation: "tables/isolation.txt",
+    operators: "tables/operators.txt",
+    conditions: "tables/conditions.txt",
+    budget: "tables/budget.txt",
+    bundles: "tables/bundles.txt",
+    tombstones: "tables/tombstones.txt",
+    plans: "tables/plans.txt",
+    requests: "tables/requests.txt",
 }
