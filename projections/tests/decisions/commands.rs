@@ -104,12 +104,13 @@ impl Commands<'_> {
         };
         let credential = if self.dice.percent(15) { self.credential() } else { credential.clone() };
         let key = request.idempotency_key.as_str();
-        match self.check() {
-            Command::Caller { action, .. } if self.dice.percent(25) => {
-                Command::Caller { credential, request: Some(named(key, &action)), action }
-            }
-            _ => Command::Caller { credential, request: Some(request.clone()), action: action.clone() },
+        let other = self.check();
+        if self.dice.percent(25)
+            && let Command::Caller { action, .. } = other
+        {
+            return Command::Caller { credential, request: Some(named(key, &action)), action };
         }
+        Command::Caller { credential, request: Some(request.clone()), action: action.clone() }
     }
 
     pub(crate) fn create(&mut self) -> Command {

@@ -13,6 +13,7 @@
 )]
 
 mod commands;
+mod conditions;
 mod dice;
 mod interpreter;
 mod log;

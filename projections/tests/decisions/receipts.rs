@@ -4,7 +4,7 @@
 
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::receipts::receipt;
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody};
+use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
 use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce};
 use allowlog_proto::json::Value;
@@ -52,6 +52,14 @@ impl Issuer {
 
     fn resolve(&mut self, at: &str, id: &str, body: &str) -> Vec<String> {
         self.ask(at, Action::Resolve(EscalationId::parse(id), Box::new(ResolveBody::parse(&json(body)).unwrap())))
+    }
+
+    fn bundle(&mut self, at: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::CreateBundle(Box::new(BundleBody::parse(&json(body)).unwrap())))
+    }
+
+    fn tombstone(&mut self, at: &str, body: &str) -> Vec<String> {
+        self.ask(at, Action::PlaceTombstone(Box::new(TombstoneBody::parse(&json(body)).unwrap())))
     }
 
     fn confirm(&mut self, at: &str, nonce: &str, body: &str) -> Vec<String> {
@@ -116,6 +124,61 @@ fn a_grant_with_all_there_is() {
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
             r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK2MV00000000000000000","resource":null,"user_id":"üser\u000a","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_grant_with_a_budget_and_conditions_as_they_were_given() {
+    let body = r#"{
+        "user_id": "u1", "agent_id": "a1",
+        "scopes": [
+            {"name": "pay", "constraints": {
+                "deny_when": [{"field": "amount", "gt": 100}, {"in": ["x", 1, true], "field": "kind"}],
+                "escalate_when": [],
+                "confirm_when": [{"field": "vip", "exists": false}, {"field": "note", "neq": "é\n"}, {"field": "amount", "lte": -7}],
+                "allowed_domains": []}},
+            {"name": "read", "constraints": {"confirm_when": []}},
+            {"name": "list", "constraints": {}}
+        ],
+        "budget_limit_micros": 9007199254740991, "expires_at": "2026-03-10T12:00:00Z", "metadata": {"purpose": "x"}
+    }"#;
+    assert_eq!(
+        Issuer::new().create("10:00", body),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"budget_limit_micros":9007199254740991,"expires_at":"2026-03-10T12:00:00.000Z","purpose":"x","#,
+            r#""scopes":[{"constraints":{"allowed_domains":[],"#,
+            r#""confirm_when":[{"exists":false,"field":"vip"},{"field":"note","neq":"é\u000a"},{"field":"amount","lte":-7}],"#,
+            r#""deny_when":[{"field":"amount","gt":100},{"field":"kind","in":["x",1,true]}],"escalate_when":[]},"name":"pay"},"#,
+            r#"{"constraints":{"confirm_when":[]},"name":"read"},"list"]},"#,
+            r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_grant_from_a_bundle_says_all_of_it() {
+    let mut issuer = Issuer::new();
+    let bundle = r#"{
+        "id": "b/1", "agent_id": "a1", "scopes": [{"name": "send", "constraints": {"max_per_day": 1}}, "read"],
+        "requires_confirm_for": ["send"], "requires_escalation_for": ["read"], "escalation_targets": {"read": "legal"},
+        "default_expiry_days": 1, "description": "not signed"}"#;
+    assert_eq!(issuer.bundle("09:59", bundle), Vec::<String>::new());
+    assert_eq!(
+        issuer.create("10:00", r#"{"user_id": "u1", "bundle_id": "b/1"}"#),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"bundle_id":"b/1","escalation_targets":{"read":"legal"},"expires_at":"2026-03-11T10:00:00.000Z","#,
+            r#""requires_confirm_for":["send"],"requires_escalation_for":["read"],"#,
+            r#""scopes":[{"constraints":{"max_per_day":1},"name":"send"},"read"]},"#,
+            r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
     );
@@ -253,6 +316,108 @@ fn a_check_that_asks_people() {
     // Asked again, the open escalation is the same, and its receipt says the same but for its own id and time.
     let again = issuer.check("10:02", ASK);
     assert!(again[0].contains(r#""escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000""#));
+}
+
+const CONDITIONAL: &str = r#"{
+    "user_id": "u1", "agent_id": "a1",
+    "scopes": [
+        {"name": "deny", "constraints": {"deny_when": [{"field": "amount", "gt": 100}]}},
+        {"name": "quiet", "constraints": {"confirm_when": [{"field": "amount", "lt": 0}]}},
+        {"name": "list", "constraints": {"confirm_when": [{"field": "tags", "eq": "x"}]}},
+        {"name": "ask", "constraints": {"escalate_when": [{"field": "kind", "in": ["x", 1]}]}},
+        "plain"
+    ],
+    "escalation_targets": {"ask": "finance"}, "budget_limit_micros": 50, "expires_at": "2026-03-10T12:00:00Z"}"#;
+
+#[test]
+fn a_check_with_a_budget_and_conditions() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", CONDITIONAL);
+    let body = r#"{
+        "authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["deny", "quiet", "list", "plain"],
+        "estimated_cost_micros": 20, "context": {"amount": 500, "tags": ["x"]}}"#;
+    let said = |rest: &str, n: u32| {
+        format!(
+            concat!(
+                r#"{{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+                r#""context":{{"amount":500,"budget":{{"estimated_cost_micros":20,"limit_micros":50,{}"#,
+                r#""receipt_id":"rcp_01KKBK4FE0000000000000000{}","resource":null,"scope":"#
+            ),
+            rest, n
+        )
+    };
+    let end = r#""user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#;
+    let deny = concat!(
+        r#""spent_after_micros":0,"spent_micros":0},"tags":["x"]},"decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","#,
+        r#""policy_eval":{"field_value":500,"matched_condition":{"field":"amount","op":"gt","value":100}},"#,
+        r#""policy_version":"2026-11-25.1","reason":"deny_condition_matched","#,
+    );
+    let quiet = concat!(
+        r#""spent_after_micros":20,"spent_micros":0},"tags":["x"]},"decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","#,
+        r#""policy_eval":{"field_value":null,"matched_condition":null},"#,
+        r#""policy_version":"2026-11-25.1","reason":"authorization_granted_scope_active","#,
+    );
+    let list = concat!(
+        r#""spent_after_micros":20,"spent_micros":20},"tags":["x"]},"decision":"confirm","issued_at":"2026-03-10T10:02:00.000Z","#,
+        r#""policy_eval":{"field_value":null,"matched_condition":{"field":"tags","op":"eq","value":"x"}},"#,
+        r#""policy_version":"2026-11-25.1","reason":"context_field_missing","#,
+    );
+    let plain = concat!(
+        r#""spent_after_micros":40,"spent_micros":20},"tags":["x"]},"decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","#,
+        r#""policy_version":"2026-11-25.1","reason":"authorization_granted_scope_active","#,
+    );
+    assert_eq!(
+        issuer.check("10:02", body),
+        [
+            format!(r#"{}"deny",{end}"#, said(deny, 0)),
+            format!(r#"{}"quiet",{end}"#, said(quiet, 1)),
+            format!(r#"{}"list",{end}"#, said(list, 3)),
+            format!(r#"{}"plain",{end}"#, said(plain, 4)),
+        ]
+    );
+}
+
+#[test]
+fn a_check_that_a_condition_escalates() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", CONDITIONAL);
+    let body =
+        r#"{"authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["ask"], "session_id": "s1", "context": {"kind": "x"}}"#;
+    assert_eq!(
+        issuer.check("10:01", body),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"budget":{"estimated_cost_micros":0,"limit_micros":50,"spent_after_micros":0,"spent_micros":0},"#,
+            r#""escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000","#,
+            r#""scope":"ask","status":"pending"},"kind":"x","session_id":"s1"},"#,
+            r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","#,
+            r#""policy_eval":{"field_value":"x","matched_condition":{"field":"kind","op":"in","value":["x",1]}},"#,
+            r#""policy_version":"2026-11-25.1","reason":"escalate_condition_matched","#,
+            r#""receipt_id":"rcp_01KKBK2MV00000000000000001","resource":null,"#,
+            r#""scope":"ask","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+}
+
+#[test]
+fn a_check_of_a_closed_resource_says_no_budget_and_no_condition() {
+    let mut issuer = Issuer::new();
+    issuer.create("10:00", CONDITIONAL);
+    assert_eq!(issuer.tombstone("10:01", r#"{"resource": "mail:1", "reason": "lost"}"#), Vec::<String>::new());
+    let body = r#"{
+        "authorization_id": "auth_01KKBK0T800000000000000001", "scopes": ["deny"], "resource": "mail:1",
+        "estimated_cost_micros": 51, "context": {"amount": 500}}"#;
+    assert_eq!(
+        issuer.check("10:02", body),
+        [concat!(
+            r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{"amount":500},"#,
+            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","#,
+            r#""policy_eval":{"field_value":null,"matched_condition":null},"#,
+            r#""policy_version":"2026-11-25.1","reason":"resource_tombstoned","#,
+            r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"mail:1","#,
+            r#""scope":"deny","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
 }
 
 #[test]

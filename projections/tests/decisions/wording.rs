@@ -82,7 +82,7 @@ pub(crate) fn condition(word: &str) -> Condition {
         Value::Bool(b) => Scalar::Bool(*b),
         Value::Int(n) => Scalar::Int(*n),
         Value::Text(text) => Scalar::Text(ConditionText::new(text).unwrap()),
-        other => panic!("{other:?} is no scalar"),
+        Value::Null | Value::Array(_) | Value::Object(_) | Value::Unsafe(_) => panic!("{value:?} is no scalar"),
     };
     let test = match (*name, &value) {
         ("eq", Value::Array(items)) => Test::In(items.iter().map(scalar).collect()),
@@ -222,11 +222,21 @@ impl Names {
     /// The answer, a line or more.
     pub(crate) fn outcome(&mut self, outcome: &Outcome) -> Vec<String> {
         vec![match outcome {
-            Outcome::WorkspaceCreated(_)
-            | Outcome::WorkspaceChanged(_)
-            | Outcome::ApiKeyCreated(_)
-            | Outcome::ApiKeyRevoked(_)
-            | Outcome::SigningKeyRotated(_) => self.operated(outcome),
+            Outcome::WorkspaceCreated(new) => {
+                let (id, api_key, signing_key) = (self.of("W", new.workspace_id), self.of("K", new.api_key_id), self.of("S", new.key_id));
+                format!("created {id}{} {api_key} {signing_key} at {}", plan(new.plan), time(new.created_at))
+            }
+            Outcome::WorkspaceChanged(now) => {
+                format!("changed {} {}{} made {}", self.of("W", now.workspace_id), now.name, plan(now.plan), time(now.created_at))
+            }
+            Outcome::ApiKeyCreated(new) => {
+                let id = self.of("K", new.api_key.api_key_id);
+                format!("created {id}{} at {}", key_limits(&new.api_key), time(new.created_at))
+            }
+            Outcome::ApiKeyRevoked(key) => {
+                format!("revoked {} made {} at {}", self.of("K", key.api_key_id), time(key.api_key.created_at), time(key.revoked_at))
+            }
+            Outcome::SigningKeyRotated(key) => format!("signing {} from {}", self.of("S", key.key_id), time(key.active_from)),
             Outcome::Created(new) => {
                 let id = self.of("G", new.granted.authorization_id);
                 format!("granted {id} at {} until {}", time(new.created_at), time(new.granted.expires_at))
@@ -250,27 +260,6 @@ impl Names {
             // What was answered first is in the log.
             Outcome::Repeated(_) => "again".to_owned(),
         }]
-    }
-
-    fn operated(&mut self, outcome: &Outcome) -> String {
-        match outcome {
-            Outcome::WorkspaceCreated(new) => {
-                let (id, api_key, signing_key) = (self.of("W", new.workspace_id), self.of("K", new.api_key_id), self.of("S", new.key_id));
-                format!("created {id}{} {api_key} {signing_key} at {}", plan(new.plan), time(new.created_at))
-            }
-            Outcome::WorkspaceChanged(now) => {
-                format!("changed {} {}{} made {}", self.of("W", now.workspace_id), now.name, plan(now.plan), time(now.created_at))
-            }
-            Outcome::ApiKeyCreated(new) => {
-                let id = self.of("K", new.api_key.api_key_id);
-                format!("created {id}{} at {}", key_limits(&new.api_key), time(new.created_at))
-            }
-            Outcome::ApiKeyRevoked(key) => {
-                format!("revoked {} made {} at {}", self.of("K", key.api_key_id), time(key.api_key.created_at), time(key.revoked_at))
-            }
-            Outcome::SigningKeyRotated(key) => format!("signing {} from {}", self.of("S", key.key_id), time(key.active_from)),
-            other => panic!("{other:?} is no operator's"),
-        }
     }
 
     fn tombstone(&mut self, verb: &str, id: impl Display, resource: &Resource, reason: Option<&Note>) -> String {
