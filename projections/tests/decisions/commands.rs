@@ -62,8 +62,9 @@ impl Commands<'_> {
         edges.push(Timestamp::from_ms((self.now.day() + 1) * 24 * HOUR).unwrap());
         edges.retain(|edge| *edge > self.now && *edge <= self.now.saturating_add_ms(24 * HOUR));
         edges.sort_unstable();
-        // The nearest only, or time would run away from everything that is open.
-        let edge = self.dice.pick(&edges[..edges.len().min(3)]);
+        // Mostly the nearest, or time would run away from everything that is open.
+        let nearest = if self.dice.percent(75) { 3 } else { edges.len() };
+        let edge = self.dice.pick(&edges[..edges.len().min(nearest)]);
         Timestamp::from_ms(edge.as_ms() + self.dice.below(3) - 1).unwrap()
     }
 
@@ -294,8 +295,21 @@ impl Commands<'_> {
         self.caller(Action::Check(Box::new(body)))
     }
 
-    /// What somebody was asked about, so that answers are used.
+    /// Whether that is now, or a millisecond beside it.
+    fn is_edge(&self, instant: Timestamp) -> bool {
+        instant.as_ms().abs_diff(self.now.as_ms()) <= 1
+    }
+
+    /// What somebody was asked about, so that answers are used; mostly what lapses now, if anything does.
     fn asked_before(&mut self) -> Option<Binding> {
+        let confirmations = self.model.confirmations.iter().filter(|c| self.is_edge(c.until)).map(|c| &c.binding);
+        let escalations = self.model.escalations.iter().filter(|e| self.is_edge(e.until())).map(|e| &e.binding);
+        let lapsing: Vec<&Binding> = confirmations.chain(escalations).collect();
+        if self.dice.percent(80)
+            && let Some(binding) = self.dice.pick_recent(&lapsing)
+        {
+            return Some(binding.clone());
+        }
         let questions: Vec<&Binding> = self.model.questions.iter().map(|question| &question.binding).collect();
         let escalations: Vec<&Binding> = self.model.escalations.iter().map(|escalation| &escalation.binding).collect();
         let asked = if self.dice.percent(50) { &questions } else { &escalations };
@@ -305,7 +319,9 @@ impl Commands<'_> {
     fn confirm(&mut self) -> Command {
         let used = self.dice.percent(20);
         let nonces: Vec<Nonce> = self.model.questions.iter().filter(|q| used || !q.answered).map(|q| q.nonce).collect();
-        let nonce = self.dice.pick_recent(&nonces);
+        let lapsing = self.model.questions.iter().filter(|q| !q.answered && self.is_edge(q.until())).map(|q| q.nonce);
+        let lapsing: Vec<Nonce> = lapsing.collect();
+        let nonce = self.dice.pick_recent(if lapsing.is_empty() { &nonces } else { &lapsing });
         let ttl_s = self.dice.pick(&[1, 60, 60, 299, 300]);
         let body = ConfirmBody { approved: self.dice.percent(80), ttl_ms: ttl_s * 1000 };
         self.caller(Action::Confirm(nonce, body))
@@ -313,7 +329,9 @@ impl Commands<'_> {
 
     fn resolve(&mut self) -> Command {
         let escalations: Vec<EscalationId> = self.model.escalations.iter().map(|escalation| escalation.id).collect();
-        let id = self.dice.pick_recent(&escalations);
+        let lapsing = self.model.escalations.iter().filter(|e| self.is_edge(e.until())).map(|escalation| escalation.id);
+        let lapsing: Vec<EscalationId> = lapsing.collect();
+        let id = self.dice.pick_recent(if lapsing.is_empty() { &escalations } else { &lapsing });
         let resolution = if self.dice.percent(80) { Resolution::Approved } else { Resolution::Rejected };
         let resolved_by = Approver::new(self.dice.pick(&["boss", "chief"])).unwrap();
         self.caller(Action::Resolve(id, Box::new(ResolveBody { resolution, resolved_by, note: None })))

@@ -110,8 +110,8 @@ pub(crate) struct Question {
 
 pub(crate) struct Confirmation {
     pub(crate) id: AuthorizationId,
-    binding: Binding,
-    until: Timestamp,
+    pub(crate) binding: Binding,
+    pub(crate) until: Timestamp,
 }
 
 pub(crate) struct Escalation {
@@ -227,6 +227,13 @@ impl Named {
     /// From when on its key is good for another request.
     pub(crate) fn lapses_at(&self) -> Timestamp {
         after(self.at, A_DAY)
+    }
+}
+
+impl Escalation {
+    /// A day after it was asked, or answered.
+    pub(crate) fn until(&self) -> Timestamp {
+        after(self.resolution.as_ref().map_or(self.asked_at, |(.., at)| *at), A_DAY)
     }
 }
 
@@ -636,16 +643,15 @@ impl Model {
         self.minted.push(id);
     }
 
-    /// The instants at which something known so far lapses.
+    /// The instants at which something lapses that is still of use.
     pub(crate) fn edges(&self) -> Vec<Timestamp> {
-        let grants = self.grants.iter().map(|grant| grant.expires_at);
-        let questions = self.questions.iter().map(Question::until);
+        let grants = self.grants.iter().filter(|grant| !grant.revoked).map(|grant| grant.expires_at);
+        let questions = self.questions.iter().filter(|question| !question.answered).map(Question::until);
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
-        let asked = self.escalations.iter().map(|escalation| after(escalation.asked_at, A_DAY));
-        let answered = self.escalations.iter().filter_map(|escalation| Some(after(escalation.resolution.as_ref()?.2, A_DAY)));
+        let escalations = self.escalations.iter().filter(|escalation| !escalation.used).map(Escalation::until);
         let requests = self.requests.iter().map(Named::lapses_at);
         let api_keys = self.api_keys.iter().filter_map(|key| key.expires_at);
-        grants.chain(questions).chain(confirmations).chain(asked).chain(answered).chain(requests).chain(api_keys).collect()
+        grants.chain(questions).chain(confirmations).chain(escalations).chain(requests).chain(api_keys).collect()
     }
 }
 

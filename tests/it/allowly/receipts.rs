@@ -213,9 +213,6 @@ async fn what_a_list_refuses() {
         ("cursor=AAAAAAAAAAF", &["query.cursor"]),
         ("cursor=AAAAAAAAAAAAAAAAAAAA", &["query.cursor"]),
         ("cursor=%00", &["query.cursor"]),
-        ("event=authorization.created", &["query.event"]),
-        ("event=Authorization.create", &["query.event"]),
-        ("decision=allowed", &["query.decision"]),
         ("order=newest", &["query.order"]),
         ("order=ASC", &["query.order"]),
         ("from=yesterday", &["query.from"]),
@@ -225,8 +222,8 @@ async fn what_a_list_refuses() {
         ("user_id=a&user_id=a", &["query.user_id"]),
         ("limit=1&limit=", &["query.limit"]),
         (
-            "order=x&limit=0&from=x&event=x&user_id=a&user_id=b",
-            &["query.user_id", "query.event", "query.from", "query.limit", "query.order"],
+            "order=x&limit=0&from=x&user_id=a&user_id=b",
+            &["query.user_id", "query.from", "query.limit", "query.order"],
         ),
     ];
     for (query, fields) in rows {
@@ -235,8 +232,10 @@ async fn what_a_list_refuses() {
         let stranger = server.send_as("allowly_l1_s001_x_y", Method::GET, &path, None).await;
         assert_eq!(stranger.error(), (401, "unauthorized".into()), "{query}");
     }
-    let event = server.get("/v1/receipts?event=x").await.text;
-    assert!(event.contains("`authorization.create`, `authorization.revoke`, `escalation.resolve`"), "{event}");
+    for nothing in ["event=authorization.created", "event=Authorization.create", "decision=allowed", "scope=x&event=authorization.create"] {
+        let page = server.get(&format!("/v1/receipts?{nothing}")).await.json();
+        assert_eq!(page, json!({ "items": [], "has_more": false, "next_cursor": null }), "{nothing}: compared, never judged");
+    }
     for limit in [1, 100] {
         assert_eq!(server.get(&format!("/v1/receipts?limit={limit}")).await.status, StatusCode::OK);
     }
