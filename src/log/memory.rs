@@ -69,6 +69,11 @@ impl MemoryStore {
         Self { inner: Mutex::new(Inner { frames, signatures: inner.signatures.clone(), ..Inner::default() }) }
     }
 
+    /// Loses the signatures from `sequence` on, as a crash may.
+    pub fn lose_signatures(&self, sequence: u64) {
+        self.lock().signatures.truncate(usize::try_from(sequence).unwrap_or(usize::MAX));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

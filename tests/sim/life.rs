@@ -79,6 +79,18 @@ impl Life {
 
     /// Puts it into the queue, where it waits.
     pub(crate) fn ask(&self, item: Item) -> Asked {
+        let mut asked = self.send(item);
+        assert!(asked.poll().is_none(), "nobody is answered before the writer has had its turn");
+        asked
+    }
+
+    /// Finds the queue full, and is told so at once.
+    pub(crate) fn ask_in_vain(&self, item: Item) {
+        let told = self.send(item).poll();
+        assert!(matches!(told, Some(Told::Command(Err(Failure::Busy)))), "too many wait: {told:?}");
+    }
+
+    fn send(&self, item: Item) -> Asked {
         let engine = self.engine.clone().expect("the server is not being stopped");
         let clock = self.clock.clone();
         let answer: Pin<Box<dyn Future<Output = Told>>> = match item.clone() {
@@ -87,9 +99,7 @@ impl Life {
             Item::Authenticate(credential) => Box::pin(async move { Told::Authenticate(engine.authenticate(credential).await) }),
             Item::Jump(to) => Box::pin(async move { Told::Jump(engine.read(move |_, _| clock.set(to)).await) }),
         };
-        let mut asked = Asked { item, answer };
-        assert!(asked.poll().is_none(), "nobody is answered before the writer has had its turn");
-        asked
+        Asked { item, answer }
     }
 
     /// One commit of what waits; false if nobody can come any more.

@@ -1,6 +1,8 @@
 //! A run: what the dice say happens to the server, step by step, and what must be true after each step.
 
 use allowlog::clock::Clock;
+use allowlog::engine::QUEUE_LENGTH_MAX;
+use allowlog::log::Store as _;
 use allowlog::log::memory::{Fault, MemoryStore};
 use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
 use allowlog_proto::time::Timestamp;
@@ -25,6 +27,7 @@ pub(crate) const REACHED: &[&str] = &[
     "batch of one",
     "batch of several",
     "batch that passes the limit of a commit",
+    "queue full",
     "the same command twice in a batch",
     "a read behind an undecided command",
     "authenticated",
@@ -162,14 +165,22 @@ impl<'k> Run<'k> {
         self.fault = Some(fault);
     }
 
-    /// More than one commit takes.
+    /// More than one commit takes, or even as much as may wait.
     fn flood(&mut self) {
-        let credentials: Vec<_> = self.ledger.model.api_keys.iter().map(|key| key.credential.clone()).collect();
-        let Some(credential) = credentials.last() else { return };
-        let mut items = vec![Item::Authenticate(credential.clone()); COMMIT_COMMANDS_MAX];
-        items.extend(self.draw(4));
+        let Some(credential) = self.ledger.credentials().last().copied().cloned() else { return };
+        let full = self.dice.percent(30);
+        let others = self.draw(4);
+        let count = if full { QUEUE_LENGTH_MAX - others.len() } else { COMMIT_COMMANDS_MAX };
+        let mut items = vec![Item::Authenticate(credential); count];
+        items.extend(others);
         self.ledger.count("batch that passes the limit of a commit");
-        self.submit_and_turn(items);
+        let asked = self.submit(items);
+        if full {
+            let one_more = self.command();
+            self.life.ask_in_vain(one_more);
+            self.ledger.count("queue full");
+        }
+        self.turn_all(asked);
     }
 
     /// What several clients ask for who know nothing of each other.
@@ -298,7 +309,7 @@ impl<'k> Run<'k> {
         if self.latched.is_some() {
             self.ledger.count("stop while latched");
         }
-        self.begin_again();
+        self.begin_again(self.life.store.crash());
     }
 
     /// Ends at once: whoever waits is told nothing but that.
@@ -311,12 +322,17 @@ impl<'k> Run<'k> {
             self.ledger.count("crash with clients waiting");
         }
         self.ledger.say("crash");
-        self.begin_again();
+        let store = self.life.store.crash();
+        if self.dice.percent(50) {
+            let kept = self.dice.below(1 + store.signed());
+            self.ledger.say(&format!("signatures are lost from {kept} on"));
+            store.lose_signatures(kept);
+        }
+        self.begin_again(store);
         self.ledger.cut_off(asked);
     }
 
-    fn begin_again(&mut self) {
-        let store = self.life.store.crash();
+    fn begin_again(&mut self, store: MemoryStore) {
         self.life = Life::begin(store, &self.clock, self.keys);
         (self.fault, self.latched) = (None, None);
         self.ledger.begun(&self.life.store);
