@@ -229,9 +229,10 @@ fn keys() -> Vec<(&'static str, Event)> {
     ]
 }
 
-fn authorizations() -> Vec<(&'static str, Event)> {
+/// Constraints with every member and every operator.
+fn constraints() -> Constraints {
     let items = |texts: &[&str]| Some(texts.iter().map(|text| ConstraintItem::new(text).unwrap()).collect());
-    let constraints = Constraints {
+    Constraints {
         max_per_day: Some(300), // needs three bytes as a varint
         resource_pattern: Some(Pattern::new("mailto:*@example.com").unwrap()),
         allowed_initiators: items(&["scheduler", ""]),
@@ -251,7 +252,10 @@ fn authorizations() -> Vec<(&'static str, Event)> {
             condition("ticket", Test::Exists(false)),
         ]),
         deny_when: Some(Vec::new()),
-    };
+    }
+}
+
+fn authorizations() -> Vec<(&'static str, Event)> {
     let full = Granted {
         receipt_id: receipt_id(0x10),
         authorization_id: authorization_id(),
@@ -259,7 +263,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         terms: Terms {
             agent_id: agent(),
             scopes: vec![
-                Grant { name: scope("email.send"), constraints: Some(Box::new(constraints)) },
+                Grant { name: scope("email.send"), constraints: Some(Box::new(constraints())) },
                 Grant { name: scope("calendar.read"), constraints: None },
             ],
             requires_confirm_for: vec![scope("email.send")],

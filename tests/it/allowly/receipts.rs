@@ -221,10 +221,7 @@ async fn what_a_list_refuses() {
         ("to=2026-03-01", &["query.to"]),
         ("user_id=a&user_id=a", &["query.user_id"]),
         ("limit=1&limit=", &["query.limit"]),
-        (
-            "order=x&limit=0&from=x&user_id=a&user_id=b",
-            &["query.user_id", "query.from", "query.limit", "query.order"],
-        ),
+        ("order=x&limit=0&from=x&user_id=a&user_id=b", &["query.user_id", "query.from", "query.limit", "query.order"]),
     ];
     for (query, fields) in rows {
         let path = format!("/v1/receipts?{query}");
