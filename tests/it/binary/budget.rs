@@ -1,0 +1,99 @@
+//! A budget under fire: 64 clients, kills in between, every call retried under its idempotency key until it is answered.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::process::{Process, init};
+
+const CLIENTS: u64 = 64;
+const CHECKS_EACH: u64 = 6;
+const KILLS: u64 = 20;
+const LIMIT: u64 = 1_000;
+const COST: u64 = 7;
+
+struct Client {
+    http: reqwest::Client,
+    /// Where the server is now; it changes with each of its lives.
+    url: watch::Receiver<String>,
+    api_key: String,
+}
+
+impl Client {
+    /// The answer of whichever life of the server gives one; a call it died over is sent again under the same key.
+    async fn insist(&self, idempotency_key: &str, body: &Value) -> Value {
+        let mut url = self.url.clone();
+        loop {
+            let here = url.borrow_and_update().clone();
+            let request = self.http.post(format!("{here}/v1/check")).bearer_auth(&self.api_key).json(body);
+            let answer = async {
+                let response = request.header("Idempotency-Key", idempotency_key).send().await.ok()?;
+                (response.status().is_success()).then_some(response.json().await.ok()?)
+            };
+            match answer.await {
+                Some(answer) => return answer,
+                // The server died: the next life has another address.
+                None => drop(url.changed().await),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_142_allows_of_seven_in_a_thousand() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
+    let mut process = Process::serve(&data, &[]);
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+    let grant = json!({ "user_id": "u", "agent_id": "a", "scopes": ["pay"], "expires_at": "2099-01-01T00:00:00Z",
+                        "budget_limit_micros": LIMIT });
+    let granted = http.post(format!("{}/v1/authorizations", process.url)).bearer_auth(&api_key).json(&grant).send().await.unwrap();
+    let id = granted.json::<Value>().await.unwrap()["authorization_id"].as_str().unwrap().to_owned();
+
+    let (lives, url) = watch::channel(process.url.clone());
+    let client = Arc::new(Client { http: http.clone(), url, api_key: api_key.clone() });
+    let answers: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+    let done = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let (client, id, answers, done) = (Arc::clone(&client), id.clone(), Arc::clone(&answers), Arc::clone(&done));
+            tokio::spawn(async move {
+                for n in 0..CHECKS_EACH {
+                    let (key, body) =
+                        (format!("{number}-{n}"), json!({ "authorization_id": id, "scopes": ["pay"], "estimated_cost_micros": COST }));
+                    let first = client.insist(&key, &body).await;
+                    // Sent once more, perhaps to another life: the very same answer.
+                    assert_eq!(client.insist(&key, &body).await, first, "{key}");
+                    let result = &first["results"]["pay"];
+                    let receipt = result["receipt"]["receipt_id"].as_str().unwrap().to_owned();
+                    let before = answers.lock().unwrap().insert(receipt, result["decision"].as_str().unwrap().to_owned());
+                    assert_eq!(before, None, "an id was given out twice");
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for kill in 1..=KILLS {
+        // Spread over the run; the last ones may find the clients done, who then retry nothing.
+        while done.load(Ordering::SeqCst) < kill * CLIENTS * CHECKS_EACH / (KILLS + 4) {
+            tokio::task::yield_now().await;
+        }
+        process.kill();
+        process = Process::serve(&data, &[]);
+        lives.send_replace(process.url.clone());
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    let answers = answers.lock().unwrap();
+    assert_eq!(answers.len() as u64, CLIENTS * CHECKS_EACH, "every call has its answer");
+    assert_eq!(answers.values().filter(|decision| *decision == "allow").count() as u64, LIMIT / COST);
+    let stands = http.get(format!("{}/v1/authorizations/{id}", process.url)).bearer_auth(&api_key).send().await.unwrap();
+    assert_eq!(stands.json::<Value>().await.unwrap()["budget_spent_micros"], 994);
+    assert_eq!(process.terminate(), Some(0));
+}
