@@ -10,14 +10,18 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use axum::middleware::{Next, from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::routes::Routes;
 use crate::app::App;
 use crate::chance;
 
 pub mod admin;
 pub mod allowly;
 mod call;
+mod docs;
 mod error;
+mod openapi;
 pub mod operations;
+mod routes;
 
 pub use error::ApiError;
 
@@ -27,7 +31,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything on the API's listener.
 pub fn router(app: App) -> Router {
-    stack(Router::new().merge(allowly::router()).merge(admin::router()).with_state(app))
+    stack(routes().into_router().with_state(app))
+}
+
+/// Every route of every face, with what the document says of it.
+fn routes() -> Routes {
+    allowly::routes().merge(admin::routes()).merge(docs::routes())
 }
 
 /// The tower stack, from the inside out.

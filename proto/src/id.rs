@@ -4,11 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// What ids look like in the OpenAPI document: minted at 2026-03-01T10:00:00Z.
+const EXAMPLE: Ulid = Ulid::from_parts(1_772_359_200_000, 1);
 
 /// Writes the ids this project knows; each kind is a type, so one cannot stand for another.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $prefix:literal) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u128);
 
@@ -65,6 +70,15 @@ macro_rules! id {
                 <[u8; 16]>::deserialize(deserializer).map(Self::from_bytes)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let pattern = concat!("^", $prefix, "[0-7][0-9A-HJKMNP-TV-Z]{25}$");
+                crate::schema::patterned(concat!($($doc),*), pattern, &Self(EXAMPLE.0).to_string()).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 

@@ -26,3 +26,4 @@ pub mod verify;
 pub mod api;
 
 mod codec;
+mod schema;

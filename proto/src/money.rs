@@ -1,6 +1,8 @@
 //! Money: whole micro-USD, never a float.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::limits::SAFE_INTEGER_MAX;
 
@@ -40,6 +42,14 @@ impl<'de> Deserialize<'de> for Micros {
         Self::new(i64::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("an amount outside 0..2^53-1"))
     }
 }
+
+impl PartialSchema for Micros {
+    fn schema() -> RefOr<Schema> {
+        crate::schema::integer(0, SAFE_INTEGER_MAX).description(Some("Micro-USD: a millionth of a dollar.")).examples([250_000]).into()
+    }
+}
+
+impl ToSchema for Micros {}
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! Decisions and their reasons, in the published order of evaluation.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a check answers for one scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The agent may act.
@@ -33,7 +34,7 @@ macro_rules! reasons {
         /// Why a check was decided as it was. The order is the order of evaluation: the first that applies decides.
         ///
         /// Source: `/v1/check` of the Allowly API, table of reasons.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Reason {
             $($(#[$doc])* $name,)*

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::limits;
 
@@ -15,8 +17,8 @@ pub struct LengthError {
 }
 
 macro_rules! bounded_text {
-    ($(#[$doc:meta])* $name:ident, $min:expr, $max:expr) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $min:expr, $max:expr) => {
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>); // INVARIANT: between $min and $max bytes
 
@@ -67,6 +69,14 @@ macro_rules! bounded_text {
                 }
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                crate::schema::text(concat!($($doc),*), $min, $max)
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
@@ -134,6 +137,30 @@ impl<'de> Deserialize<'de> for Timestamp {
         Self::from_ms(ms).ok_or_else(|| serde::de::Error::custom("an instant after the year 9999"))
     }
 }
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        let pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$";
+        let text = crate::schema::patterned("RFC 3339 in UTC, exactly milliseconds, `Z`.", pattern, "2026-03-01T10:00:00.000Z");
+        text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
+    }
+}
+
+impl ToSchema for Timestamp {}
+
+/// An instant as a request may write it; [`Timestamp::parse`] reads it.
+pub(crate) enum GivenTimestamp {}
+
+impl PartialSchema for GivenTimestamp {
+    fn schema() -> RefOr<Schema> {
+        let pattern = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$";
+        let about = "RFC 3339 with an offset, 1970 to 9999; digits below the millisecond are cut.";
+        let text = crate::schema::patterned(about, pattern, "2027-01-31T12:00:00+02:00");
+        text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
+    }
+}
+
+impl ToSchema for GivenTimestamp {}
 
 #[cfg(test)]
 mod tests {

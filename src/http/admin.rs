@@ -1,13 +1,12 @@
 //! The operator's face, behind the admin token: this list is its index.
 
 use allowlog_proto::id::WorkspaceId;
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::routing::{delete, get};
 use subtle::ConstantTimeEq as _;
 
+use super::routes::{Routes, delete, get, patch, post};
 use super::{ApiError, call};
 use crate::app::App;
 
@@ -16,13 +15,26 @@ mod signing_keys;
 mod workspaces;
 
 /// Every endpoint of the face.
-pub fn router() -> Router<App> {
-    Router::new()
-        .route("/admin/v1/workspaces", get(workspaces::list).post(workspaces::create))
-        .route("/admin/v1/workspaces/{id}", get(workspaces::by_id).patch(workspaces::change))
-        .route("/admin/v1/workspaces/{id}/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/admin/v1/workspaces/{id}/api-keys/{api_key_id}", delete(api_keys::revoke))
-        .route("/admin/v1/workspaces/{id}/signing-keys", get(signing_keys::list).post(signing_keys::rotate))
+#[rustfmt::skip] // a line for each method, so that the list can be read as one
+pub fn routes() -> Routes {
+    Routes::default()
+        .route("/admin/v1/workspaces", [
+            get(workspaces::list, workspaces::list_entry()),
+            post(workspaces::create, workspaces::create_entry()),
+        ])
+        .route("/admin/v1/workspaces/{id}", [
+            get(workspaces::by_id, workspaces::by_id_entry()),
+            patch(workspaces::change, workspaces::change_entry()),
+        ])
+        .route("/admin/v1/workspaces/{id}/api-keys", [
+            get(api_keys::list, api_keys::list_entry()),
+            post(api_keys::create, api_keys::create_entry()),
+        ])
+        .route("/admin/v1/workspaces/{id}/api-keys/{api_key_id}", [delete(api_keys::revoke, api_keys::revoke_entry())])
+        .route("/admin/v1/workspaces/{id}/signing-keys", [
+            get(signing_keys::list, signing_keys::list_entry()),
+            post(signing_keys::rotate, signing_keys::rotate_entry()),
+        ])
 }
 
 /// The operator, who has shown the admin token.

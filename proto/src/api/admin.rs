@@ -1,14 +1,16 @@
 //! Bodies of `/admin/v1`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, text};
 use crate::event::{Plan, Role, Style};
 use crate::id::{ApiKeyId, KeyId, WorkspaceId};
 use crate::json::Value;
+use crate::schema::{Absent, Members, any_of, describe, named};
 use crate::text::Name;
-use crate::time::Timestamp;
+use crate::time::{GivenTimestamp, Timestamp};
 
 /// `POST /admin/v1/workspaces`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,12 +95,39 @@ impl NewKeyBody {
     }
 }
 
+describe!(NewWorkspaceBody, refers to [Name, Plan, Absent], {
+    Members::of("A workspace to be made.")
+        .required("name", "What people call it.", named::<Name>())
+        .optional("plan", "What it may use; `enterprise` where it is absent.", named::<Plan>())
+        .build()
+});
+
+describe!(ChangeWorkspaceBody, refers to [Name, Plan, Absent], {
+    let renamed = Members::of("Another name, and perhaps another plan.")
+        .required("name", "What people call it from now on.", named::<Name>())
+        .optional("plan", "What it may use from now on.", named::<Plan>());
+    let moved = Members::of("Another plan, and perhaps another name.")
+        .required("plan", "What it may use from now on.", named::<Plan>())
+        .optional("name", "What people call it from now on.", named::<Name>());
+    any_of([renamed.build(), moved.build()]).description(Some("What is absent stays as it is; one of them must be there.")).into()
+});
+
+describe!(NewKeyBody, refers to [Name, Style, Role, GivenTimestamp, Absent], {
+    Members::of("An API key to be made.")
+        .required("name", "What people call it.", named::<Name>())
+        .optional("style", "How its text is spelt; `allowly` where it is absent.", named::<Style>())
+        .optional("role", "What it may do; `runtime`, which is everything, where it is absent.", named::<Role>())
+        .optional("expires_at", "From when on it opens nothing; must lie in the future.", named::<GivenTimestamp>())
+        .build()
+});
+
 fn plan(text: &str) -> Result<Plan, &'static str> {
     Plan::parse(text).ok_or("must be `free`, `starter`, `pro` or `enterprise`")
 }
 
 /// A new workspace with its first keys. Not to be printed: it holds a secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WorkspaceBody {
     /// The new workspace.
     pub workspace_id: WorkspaceId,
@@ -117,7 +146,8 @@ pub struct WorkspaceBody {
 }
 
 /// A workspace as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownWorkspaceBody {
     /// Which.
     pub workspace_id: WorkspaceId,
@@ -130,24 +160,40 @@ pub struct KnownWorkspaceBody {
 }
 
 /// Every workspace, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WorkspacesBody {
     /// All of them.
     pub items: Vec<KnownWorkspaceBody>,
 }
 
 /// A new API key. Not to be printed: it holds a secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewApiKeyBody {
     /// The whole key, shown this once.
     pub api_key: String,
-    /// What is known of it from now on.
-    #[serde(flatten)]
-    pub known: ApiKeyBody,
+    /// The public part of the key.
+    pub api_key_id: ApiKeyId,
+    /// What people call it.
+    pub name: Name,
+    /// How its text is spelt.
+    pub style: Style,
+    /// What it may do.
+    pub role: Role,
+    /// Time of its record.
+    pub created_at: Timestamp,
+    /// From when on it opens nothing; null if it does not end by itself.
+    #[schema(required)]
+    pub expires_at: Option<Timestamp>,
+    /// Null while it opens its workspace.
+    #[schema(required)]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// An API key without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ApiKeyBody {
     /// The public part of the key.
     pub api_key_id: ApiKeyId,
@@ -160,20 +206,24 @@ pub struct ApiKeyBody {
     /// Time of its record.
     pub created_at: Timestamp,
     /// From when on it opens nothing; null if it does not end by itself.
+    #[schema(required)]
     pub expires_at: Option<Timestamp>,
     /// Null while it opens its workspace.
+    #[schema(required)]
     pub revoked_at: Option<Timestamp>,
 }
 
 /// The API keys of a workspace, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ApiKeysBody {
     /// Revoked ones too.
     pub items: Vec<ApiKeyBody>,
 }
 
 /// A signing key that has just become active.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SigningKeyBody {
     /// Derived from the public key.
     pub key_id: KeyId,

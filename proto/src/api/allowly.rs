@@ -11,11 +11,11 @@ mod receipts;
 mod terms;
 mod tombstones;
 
-pub use authorizations::{AuthorizationBody, BudgetStandBody, CreateBody, KnownAuthorizationBody, RevokeBody, RevokedBody, Source};
+pub use authorizations::{AuthorizationBody, CreateBody, KnownAuthorizationBody, RevokeBody, RevokedBody, Source};
 pub use bundles::{BundleBody, DeletedBundleBody, KnownBundleBody};
 pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody, budget, policy_eval};
 pub use confirmations::{ConfirmBody, ConfirmedBody};
 pub use escalations::{KnownEscalationBody, ResolveBody, ResolvedBody};
-pub use receipts::{Cursor, Order, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsBody, ReceiptsQuery};
+pub use receipts::{Order, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsQuery};
 pub use terms::{shown_scope, signed_scope, targets_object};
 pub use tombstones::{KnownTombstoneBody, LiftedTombstoneBody, TombstoneBody};

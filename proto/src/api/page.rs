@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::query::{Parameters, limit};
 use crate::limits::PAGE_ITEMS_DEFAULT;
@@ -16,13 +17,15 @@ pub struct PageQuery {
 }
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PageBody<T> {
     /// In the order of the list.
     pub items: Vec<T>,
     /// Whether there is another page.
     pub has_more: bool,
     /// What to ask that page with; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! API keys.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::ApiKeyId;
 use crate::text::Name;
@@ -33,7 +34,7 @@ pub enum ApiKeyEvent {
 }
 
 /// How the text of an API key begins; a key of any style opens its workspace on every face.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
     /// `allowly_l1_s001_...`
@@ -64,7 +65,7 @@ impl Style {
 }
 
 /// What the holder of an API key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything the API offers.

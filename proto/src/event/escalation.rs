@@ -1,6 +1,7 @@
 //! Escalations: what the third party answered. They are opened by checks.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::{AuthorizationId, EscalationId, ReceiptId};
 use crate::reason::PolicyVersion;
@@ -44,7 +45,7 @@ pub struct EscalationResolved {
 }
 
 /// The answer of a third party.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// The next check allows, once, within 24 h.

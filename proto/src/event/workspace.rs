@@ -1,6 +1,7 @@
 //! Workspaces.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::text::Name;
 
@@ -27,7 +28,7 @@ pub enum WorkspaceEvent {
 /// What a workspace may use.
 ///
 /// Source: the codes of status 402 of the Allowly API in its scopes form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// No budgets, no escalations.

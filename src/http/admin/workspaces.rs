@@ -13,12 +13,17 @@ use axum::http::StatusCode;
 
 use super::{Operator, workspace_id};
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Every workspace, oldest first.
 pub async fn list(_: Operator, State(app): State<App>) -> Result<Json<WorkspacesBody>, ApiError> {
     let read = app.engine.read(|state, _| state.workspaces().map(|(id, workspace)| known(id, workspace)).collect());
     Ok(Json(WorkspacesBody { items: read.await? }))
+}
+
+pub fn list_entry() -> Entry {
+    Entry::operates("list_workspaces", "Every workspace").about("Oldest first.").answers::<WorkspacesBody>(200, "All of them.")
 }
 
 /// A workspace as it stands.
@@ -30,6 +35,13 @@ pub async fn by_id(
     let id = workspace_id(path)?;
     let found = app.engine.read(move |state, _| state.workspace(id).map(|workspace| known(id, workspace))).await?;
     found.map(Json).ok_or_else(|| ApiError::not_found("workspace"))
+}
+
+pub fn by_id_entry() -> Entry {
+    Entry::operates("get_workspace", "A workspace as it stands")
+        .names::<WorkspaceId>("id", "The workspace.")
+        .answers::<KnownWorkspaceBody>(200, "The workspace.")
+        .refuses_with(404, "`not_found`: there is no such workspace.")
 }
 
 /// Makes a workspace with its first keys.
@@ -48,6 +60,13 @@ pub async fn create(_: Operator, State(app): State<App>, request: Request) -> Re
     Ok((StatusCode::CREATED, Json(body)))
 }
 
+pub fn create_entry() -> Entry {
+    Entry::operates("create_workspace", "Make a workspace")
+        .about("With its first signing key and its first API key, whose text is in this answer and nowhere else.")
+        .body::<NewWorkspaceBody>(BODY_BYTES_MAX)
+        .answers::<WorkspaceBody>(201, "The workspace, with a secret.")
+}
+
 /// Gives a workspace another name or another plan; what was granted before stays as it is.
 pub async fn change(
     _: Operator,
@@ -60,6 +79,15 @@ pub async fn change(
     let command = Command::Operator(Operation::ChangeWorkspace { workspace_id, name: body.name, plan: body.plan });
     let Outcome::WorkspaceChanged(changed) = app.engine.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok(Json(KnownWorkspaceBody { workspace_id, name: changed.name, plan: changed.plan, created_at: changed.created_at }))
+}
+
+pub fn change_entry() -> Entry {
+    Entry::operates("change_workspace", "Give a workspace another name or plan")
+        .about("What was granted before stays as it is.")
+        .names::<WorkspaceId>("id", "The workspace.")
+        .body::<ChangeWorkspaceBody>(BODY_BYTES_MAX)
+        .answers::<KnownWorkspaceBody>(200, "The workspace.")
+        .refuses_with(404, "`not_found`: there is no such workspace.")
 }
 
 fn known(workspace_id: WorkspaceId, workspace: &Workspace) -> KnownWorkspaceBody {

@@ -4,11 +4,10 @@ use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::state::{Authorization, Scope};
 use allowlog_proto::api::allowly::{
-    AuthorizationBody, BudgetStandBody, CreateBody, KnownAuthorizationBody, PendingReceipt, RevokeBody, RevokedBody, shown_scope,
-    targets_object,
+    AuthorizationBody, CreateBody, KnownAuthorizationBody, PendingReceipt, RevokeBody, RevokedBody, shown_scope, targets_object,
 };
 use allowlog_proto::api::page::PageBody;
-use allowlog_proto::event::{Budget, Grant};
+use allowlog_proto::event::Grant;
 use allowlog_proto::id::AuthorizationId;
 use allowlog_proto::json::Value;
 use allowlog_proto::limits::{BODY_BYTES_MAX, BODY_METADATA_BYTES_MAX};
@@ -22,6 +21,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Records a permission.
@@ -41,10 +41,20 @@ pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusC
         requires_confirm_for: terms.requires_confirm_for,
         requires_escalation_for: terms.requires_escalation_for,
         escalation_targets: Value::Object(targets_object(&terms.escalation_targets)),
-        budget: granted.budget_limit.map(|limit| stand(Budget { limit, spent: Micros::default() })),
+        budget_limit_micros: granted.budget_limit,
+        budget_spent_micros: granted.budget_limit.map(|_| Micros::default()),
         receipt: PendingReceipt::new(granted.receipt_id, created_at, &app.public_url),
     };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+pub fn create_entry() -> Entry {
+    Entry::acts("Authorizations", "create_authorization", "Record a permission")
+        .about("A person lets an agent do something, within limits, until a date. An authorization never changes afterwards.")
+        .body::<CreateBody>(BODY_METADATA_BYTES_MAX)
+        .answers::<AuthorizationBody>(201, "The authorization. Its receipt is always pending here.")
+        .refuses_with(402, "`budget_plan_required` or `payment_required`: budgets and escalations need the plan `pro` or `enterprise`.")
+        .refuses_with(404, "`not_found`: there is no such bundle.")
 }
 
 /// An authorization as it stands.
@@ -62,6 +72,13 @@ pub async fn by_id(
     read.await?.map(Json).ok_or_else(|| ApiError::not_found("authorization"))
 }
 
+pub fn by_id_entry() -> Entry {
+    Entry::reads("Authorizations", "get_authorization", "An authorization as it stands")
+        .names::<AuthorizationId>("id", "Its id.")
+        .answers::<KnownAuthorizationBody>(200, "The authorization, also when it is expired or revoked.")
+        .refuses_with(404, "`not_found`: the workspace has no such authorization.")
+}
+
 /// The authorizations of the workspace, newest first.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Json<PageBody<KnownAuthorizationBody>>, ApiError> {
     let (credential, page, ()) = call::page(&app, &headers, &uri, AuthorizationId::parse, |_| ()).await?;
@@ -70,6 +87,13 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         behind.map(|(id, authorization)| known(id, authorization, now)).collect()
     });
     Ok(Json(PageBody::new(read.await?, page.limit, |last| last.authorization_id.to_string())))
+}
+
+pub fn list_entry() -> Entry {
+    Entry::reads("Authorizations", "list_authorizations", "The authorizations of the workspace")
+        .about("Newest first.")
+        .paged()
+        .answers::<PageBody<KnownAuthorizationBody>>(200, "A page.")
 }
 
 /// Withdraws a permission.
@@ -87,6 +111,16 @@ pub async fn revoke(
         revoked_at: revoked.revoked_at,
         receipt: PendingReceipt::new(revoked.receipt_id, revoked.revoked_at, &app.public_url),
     }))
+}
+
+pub fn revoke_entry() -> Entry {
+    Entry::acts("Authorizations", "revoke_authorization", "Withdraw a permission")
+        .about("Every check from now on is denied, whatever was confirmed or approved before. An expired authorization can be revoked too.")
+        .names::<AuthorizationId>("id", "Its id.")
+        .optional_body::<RevokeBody>(BODY_BYTES_MAX)
+        .answers::<RevokedBody>(200, "It is revoked.")
+        .refuses_with(404, "`not_found`: the workspace has no such authorization.")
+        .refuses_with(409, "`conflict`: it is revoked already.")
 }
 
 fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: Timestamp) -> KnownAuthorizationBody {
@@ -112,10 +146,7 @@ fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: 
         requires_escalation_for: listed(|s| s.requires_escalation),
         escalation_targets: Value::Object(targets_object(&targets)),
         replaces: authorization.replaces,
-        budget: authorization.budget.map(stand),
+        budget_limit_micros: authorization.budget.map(|budget| budget.limit),
+        budget_spent_micros: authorization.budget.map(|budget| budget.spent),
     }
-}
-
-const fn stand(budget: Budget) -> BudgetStandBody {
-    BudgetStandBody { budget_limit_micros: budget.limit, budget_spent_micros: budget.spent }
 }

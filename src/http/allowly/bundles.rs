@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Keeps a set of scopes to grant from.
@@ -23,6 +24,13 @@ pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusC
     let command = call.command(|body| Action::CreateBundle(Box::new(body)));
     let Outcome::BundleCreated(bundle, created_at) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok((StatusCode::CREATED, Json(KnownBundleBody::new(&bundle, created_at))))
+}
+
+pub fn create_entry() -> Entry {
+    Entry::acts("Bundles", "create_bundle", "Keep a set of scopes to grant from")
+        .body::<BundleBody>(BODY_METADATA_BYTES_MAX)
+        .answers::<KnownBundleBody>(201, "The bundle.")
+        .refuses_with(409, "`conflict`: a live bundle has this id.")
 }
 
 /// The live bundles of the workspace, in the order of their ids.
@@ -37,6 +45,13 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     Ok(Json(PageBody::new(read.await?, page.limit, |last| last.id.to_string())))
 }
 
+pub fn list_entry() -> Entry {
+    Entry::reads("Bundles", "list_bundles", "The live bundles of the workspace")
+        .about("In the order of their ids.")
+        .paged()
+        .answers::<PageBody<KnownBundleBody>>(200, "A page.")
+}
+
 /// Grants from a bundle no more; what was granted stays as it is.
 pub async fn remove(
     State(app): State<App>,
@@ -48,4 +63,13 @@ pub async fn remove(
     let command = call.command(|()| Action::DeleteBundle(id));
     let Outcome::BundleDeleted(id, deleted_at) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok(Json(DeletedBundleBody { id, deleted_at }))
+}
+
+pub fn remove_entry() -> Entry {
+    Entry::acts("Bundles", "delete_bundle", "Grant from a bundle no more")
+        .about("What was granted from it stays as it is, and its id may be used again.")
+        .names::<BundleId>("id", "Its id.")
+        .ignored_body(BODY_BYTES_MAX)
+        .answers::<DeletedBundleBody>(200, "It is deleted.")
+        .refuses_with(404, "`not_found`: the workspace has no such bundle.")
 }

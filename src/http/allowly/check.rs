@@ -13,9 +13,11 @@ use allowlog_proto::reason::PolicyVersion;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::receipts;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// How long `?wait=true` waits for signing; clients give up after a second.
@@ -39,6 +41,19 @@ pub async fn check(State(app): State<App>, request: Request) -> Result<Response,
         signed = in_time.unwrap_or_default();
     }
     Ok(Json(answer(&app, asked.as_str(), &checked, signed)).into_response())
+}
+
+pub fn check_entry() -> Entry {
+    let wait = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into()));
+    Entry::acts("Checks", "check", "May this agent do this, for this person, now?")
+        .about(
+            "The scopes are decided in the order of the request, at the same instant, and recorded together or not at all. The answer is \
+             200 whatever the decision, with one result and one receipt for each scope. The first reason that applies decides, in the \
+             order in which they are listed here. An unknown authorization is a denial, no error.",
+        )
+        .query("wait", "Waits up to 800 ms for the receipts to be signed; it never fails a check. `1` and `0` are understood too.", wait)
+        .body::<CheckBody>(BODY_BYTES_MAX)
+        .answers::<CheckedBody<'_>>(200, "A decision for each scope.")
 }
 
 /// The receipts that were signed in time.

@@ -12,6 +12,7 @@ use axum::extract::{Path, Request, State};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Records the user's answer.
@@ -30,4 +31,16 @@ pub async fn confirm(
         }
         Answer::Declined => ConfirmedBody { decision: "denied_by_user", authorization_id: None, expires_at: None },
     }))
+}
+
+pub fn confirm_entry() -> Entry {
+    Entry::acts("Confirmations", "answer_confirmation", "What the user said")
+        .about(
+            "A yes lets checks of the same authorization, scope and resource through while it lives; the check is then made again, with \
+             the original id. A no leaves nothing behind: the next check asks again.",
+        )
+        .names::<Nonce>("nonce", "The `confirm_nonce` of the check. It lives 5 minutes and is good for one answer.")
+        .body::<ConfirmBody>(BODY_BYTES_MAX)
+        .answers::<ConfirmedBody>(200, "The answer is recorded.")
+        .refuses_with(410, "`gone`: the nonce is expired, answered, unknown or somebody else's; all of these answer alike.")
 }

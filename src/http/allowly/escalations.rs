@@ -13,9 +13,11 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Uri};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Escalations looked at for one page, so that a rare status holds nobody up; such a page is short and has a cursor.
@@ -35,6 +37,13 @@ pub async fn by_id(
         Some(known(id, state.escalation(workspace_id, id)?, now))
     });
     read.await?.map(Json).ok_or_else(|| ApiError::not_found("escalation"))
+}
+
+pub fn by_id_entry() -> Entry {
+    Entry::reads("Escalations", "get_escalation", "An escalation as it stands")
+        .names::<EscalationId>("id", "Its id.")
+        .answers::<KnownEscalationBody>(200, "The escalation.")
+        .refuses_with(404, "`not_found`: the workspace has no such escalation.")
 }
 
 /// The escalations of the workspace, newest first; `status` picks those that stand so.
@@ -59,6 +68,15 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     Ok(Json(PageBody::up_to(items, next.as_deref())))
 }
 
+pub fn list_entry() -> Entry {
+    let status = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(STATUSES.iter().copied()));
+    Entry::reads("Escalations", "list_escalations", "The escalations of the workspace")
+        .about("Newest first. A page of a rare status may be short, or empty, and have more behind it.")
+        .paged()
+        .query("status", "Only those that stand so.", status)
+        .answers::<PageBody<KnownEscalationBody>>(200, "A page.")
+}
+
 /// Records the third party's answer.
 pub async fn resolve(
     State(app): State<App>,
@@ -76,6 +94,20 @@ pub async fn resolve(
         resolved_at: resolved.resolved_at,
         receipt: resolved.receipt_id.map(|id| PendingReceipt::new(id, resolved.resolved_at, &app.public_url)),
     }))
+}
+
+pub fn resolve_entry() -> Entry {
+    Entry::acts("Escalations", "resolve_escalation", "What the third party said")
+        .about(
+            "An approval lets one check through, within 24 h; a rejection denies for 24 h. The same resolution again gets the first one's \
+             name and time, and no receipt.",
+        )
+        .names::<EscalationId>("id", "Its id.")
+        .body::<ResolveBody>(BODY_BYTES_MAX)
+        .answers::<ResolvedBody>(200, "How it is resolved.")
+        .refuses_with(404, "`not_found`: the workspace has no such escalation.")
+        .refuses_with(409, "`conflict`: it was resolved otherwise.")
+        .refuses_with(410, "`gone`: nobody resolved it within 24 h, or the authorization was revoked.")
 }
 
 fn known(escalation_id: EscalationId, escalation: &Escalation, now: Timestamp) -> KnownEscalationBody {

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use allowlog_projections::receipts::receipt;
-use allowlog_projections::state::SigningKey;
-use allowlog_proto::api::allowly::{self, Cursor, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsBody, ReceiptsQuery};
+use allowlog_projections::state::{SigningKey, State as CoreState};
+use allowlog_proto::api::allowly::{self, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsQuery};
+use allowlog_proto::api::page::PageBody;
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::json::Value;
 use allowlog_proto::receipt::About;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
+
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::call::PageOf;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 use crate::log::StoreError;
 use crate::receipts::{Standing, find as find_in_log, is_signed};
@@ -34,21 +39,52 @@ pub async fn by_id(
     find(&app, workspace_id, id).await?.map(Json).ok_or_else(unknown)
 }
 
+pub fn by_id_entry() -> Entry {
+    Entry::reads("Receipts", "get_receipt", "A receipt")
+        .about("Pending for a moment, then signed, and never changing from then on.")
+        .names::<ReceiptId>("id", "Its id.")
+        .answers::<ReceiptBody>(200, "The receipt as it stands.")
+        .refuses_with(404, "`not_found`: the workspace has no such receipt.")
+}
+
 /// A page of the receipts of the caller's workspace that fit the query.
-pub async fn list(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, ApiError> {
-    let credential = call::credential(&app, &headers)?;
-    let workspace_id = app.engine.authenticate(credential).await?;
-    let query = ReceiptsQuery::parse(&call::pairs(query.as_deref())).map_err(ApiError::invalid)?;
-    let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
+pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+    let sequence = |text: &str| text.parse().ok();
+    let (credential, page, query) = call::page(&app, &headers, &uri, sequence, ReceiptsQuery::read).await?;
+    let keys = |state: &CoreState, workspace_id| state.workspace(workspace_id).map(|w| w.signing_keys.clone()).unwrap_or_default();
+    let read = app.engine.read_as(credential, move |state, workspace_id, _| (workspace_id, keys(state, workspace_id)));
+    let (workspace_id, keys) = read.await?;
     // The index and the log are read beside the threads that answer.
     let found = tokio::task::spawn_blocking(move || {
-        let page = app.search.find(&request(workspace_id, &query))?;
-        body(&app, &page, &keys.unwrap_or_default()).map(|body| Json(body).into_response())
+        let page = app.search.find(&request(workspace_id, &query, &page))?;
+        body(&app, &page, &keys).map(|body| Json(body).into_response())
     });
     Ok(found.await.map_err(|_| ApiError::internal())??)
 }
 
-fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery) -> Request {
+pub fn list_entry() -> Entry {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let instant = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    Entry::reads("Receipts", "list_receipts", "The receipts of the workspace")
+        .about(
+            "Newest first, but the chain of one authorization reads oldest first. Filters are combined with AND and compared exactly; an \
+             answered call's receipts are listed from the next request on.",
+        )
+        .paged()
+        .query("authorization_id", "Of this authorization: its create, checks, resolutions and revoke.", text())
+        .query("user_id", "Of this person.", text())
+        .query("resource", "On this resource.", text())
+        .query("session_id", "Of checks in this session.", text())
+        .query("scope", "Of checks of this scope.", text())
+        .query("event", "Of this event: `authorization.create`, `authorization.revoke` or `escalation.resolve`.", text())
+        .query("decision", "With this decision.", text())
+        .query("from", "Issued at this instant or later; RFC 3339 with an offset.", instant())
+        .query("to", "Issued before this instant; RFC 3339 with an offset.", instant())
+        .query("order", "Oldest first, or newest first.", text().enum_values(Some(["asc", "desc"])))
+        .answers::<PageBody<ReceiptItem<'static>>>(200, "A page.")
+}
+
+fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery, page: &PageOf<u64>) -> Request {
     let facets = [
         (Facet::AuthorizationId, query.authorization_id.as_deref()),
         (Facet::UserId, query.user_id.as_deref()),
@@ -68,10 +104,10 @@ fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery) -> Request {
         allowly::Order::Ascending => Order::Ascending,
         allowly::Order::Descending => Order::Descending,
     };
-    Request { filter, order, after: query.cursor.map(|Cursor(sequence)| sequence), limit: query.limit() }
+    Request { filter, order, after: page.after, limit: page.limit }
 }
 
-fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<ReceiptsBody<'p>, StoreError> {
+fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<PageBody<ReceiptItem<'p>>, StoreError> {
     let mut items = Vec::with_capacity(page.hits.len());
     for hit in &page.hits {
         let Some(receipt) = receipt(&hit.record) else { continue };
@@ -90,7 +126,7 @@ fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<ReceiptsBo
         });
     }
     let last = page.hits.last().filter(|_| page.has_more);
-    Ok(ReceiptsBody { items, has_more: page.has_more, next_cursor: last.map(|hit| Cursor(hit.sequence)) })
+    Ok(PageBody::up_to(items, last.map(|hit| hit.sequence.to_string()).as_deref()))
 }
 
 /// The receipt of a workspace; the log is read beside the threads that answer.

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::path_id;
 use crate::app::App;
+use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 
 /// Closes a resource to every agent.
@@ -25,6 +26,14 @@ pub async fn place(State(app): State<App>, request: Request) -> Result<(StatusCo
         return Err(ApiError::internal());
     };
     Ok((StatusCode::CREATED, Json(KnownTombstoneBody { tombstone_id, resource, reason, created_at })))
+}
+
+pub fn place_entry() -> Entry {
+    Entry::acts("Tombstones", "place_tombstone", "Close a resource to every agent")
+        .about("From the next check on, everything on exactly this resource is denied.")
+        .body::<TombstoneBody>(BODY_BYTES_MAX)
+        .answers::<KnownTombstoneBody>(201, "The tombstone.")
+        .refuses_with(409, "`conflict`: the resource has a tombstone already.")
 }
 
 /// The live tombstones of the workspace, newest first.
@@ -46,6 +55,14 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     Ok(Json(PageBody::new(read.await?, page.limit, |last| last.tombstone_id.to_string())))
 }
 
+pub fn list_entry() -> Entry {
+    Entry::reads("Tombstones", "list_tombstones", "The live tombstones of the workspace").about("Newest first.").paged().answers::<PageBody<
+        KnownTombstoneBody,
+    >>(
+        200, "A page."
+    )
+}
+
 /// Opens the resource again.
 pub async fn lift(
     State(app): State<App>,
@@ -59,4 +76,12 @@ pub async fn lift(
         return Err(ApiError::internal());
     };
     Ok(Json(LiftedTombstoneBody { tombstone_id, resource, lifted_at }))
+}
+
+pub fn lift_entry() -> Entry {
+    Entry::acts("Tombstones", "lift_tombstone", "Open a resource again")
+        .names::<TombstoneId>("id", "The id of its tombstone.")
+        .ignored_body(BODY_BYTES_MAX)
+        .answers::<LiftedTombstoneBody>(200, "It is lifted.")
+        .refuses_with(404, "`not_found`: the workspace has no such tombstone.")
 }

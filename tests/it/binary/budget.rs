@@ -90,10 +90,10 @@ async fn exactly_142_allows_of_seven_in_a_thousand() {
     for client in clients {
         client.await.unwrap();
     }
+    let stands = http.get(format!("{}/v1/authorizations/{id}", process.url)).bearer_auth(&api_key).send().await.unwrap();
+    assert_eq!(stands.json::<Value>().await.unwrap()["budget_spent_micros"], 994);
     let answers = answers.lock().unwrap();
     assert_eq!(answers.len() as u64, CLIENTS * CHECKS_EACH, "every call has its answer");
     assert_eq!(answers.values().filter(|decision| *decision == "allow").count() as u64, LIMIT / COST);
-    let stands = http.get(format!("{}/v1/authorizations/{id}", process.url)).bearer_auth(&api_key).send().await.unwrap();
-    assert_eq!(stands.json::<Value>().await.unwrap()["budget_spent_micros"], 994);
     assert_eq!(process.terminate(), Some(0));
 }

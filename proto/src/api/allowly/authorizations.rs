@@ -1,9 +1,12 @@
 //! `/v1/authorizations` and `/v1/authorizations/{id}`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::receipts::PendingReceipt;
-use super::terms;
+use super::terms::{self, EscalationTargets, GivenScope, ShownScope};
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, integer, text};
 use crate::event::Terms;
@@ -11,8 +14,9 @@ use crate::id::AuthorizationId;
 use crate::json::{CanonicalObject, Value};
 use crate::limits::{METADATA_BYTES_MAX, SAFE_INTEGER_MAX};
 use crate::money::Micros;
+use crate::schema::{self, Absent, Members, Signable, any_of, describe, named, one_of, signable_object};
 use crate::text::{AgentId, BundleId, Label, Note, OpaqueId, ScopeName, UserId};
-use crate::time::Timestamp;
+use crate::time::{GivenTimestamp, Timestamp};
 
 /// A create as asked for; what depends on the state or the time is for the decider to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +103,65 @@ fn metadata(fields: &mut Fields<'_>) -> CanonicalObject {
     metadata
 }
 
+describe!(CreateBody, refers to [InlineCreate, BundleCreate], {
+    let shapes = OneOfBuilder::new().item(named::<InlineCreate>()).item(named::<BundleCreate>());
+    shapes.description(Some("Either says everything itself, or names the bundle that does.")).into()
+});
+
+/// A create that says everything itself.
+enum InlineCreate {}
+
+describe!(InlineCreate, refers to [UserId, GivenTimestamp, AgentId, GivenScope, ScopeName, EscalationTargets, OpaqueId, Metadata, Absent], {
+    let inline = Members::of("The request says everything itself.")
+        .required("user_id", "For whom the agent acts.", named::<UserId>())
+        .absent("bundle_id", "Given instead of the agent and its scopes.")
+        .required("expires_at", "From then on nothing is allowed; must lie in the future.", named::<GivenTimestamp>());
+    optional_members(terms::members(inline)).build()
+});
+
+/// A create that is copied from a bundle.
+enum BundleCreate {}
+
+describe!(BundleCreate, refers to [UserId, GivenTimestamp, BundleId, OpaqueId, Metadata, Absent], {
+    let from_bundle = Members::of("Agent and scopes are copied from a bundle; what happens to it later changes nothing granted.")
+        .required("user_id", "For whom the agent acts.", named::<UserId>())
+        .required("bundle_id", "A live bundle of the workspace.", named::<BundleId>())
+        .optional("expires_at", "Where it is absent, the bundle's `default_expiry_days` count from now.", named::<GivenTimestamp>());
+    let says = "The bundle says it.";
+    optional_members(terms::MEMBERS.into_iter().fold(from_bundle, |members, name| members.absent(name, says))).build()
+});
+
+fn optional_members(members: Members) -> Members {
+    members
+        .optional(
+            "budget_limit_micros",
+            "What all allows together may cost, in micro-USD. Needs the plan `pro` or `enterprise`.",
+            schema::integer(1, SAFE_INTEGER_MAX).examples([5_000_000]),
+        )
+        .optional(
+            "replaces",
+            "An authorization of this workspace that this one follows; that one is not revoked by it.",
+            named::<OpaqueId>(),
+        )
+        .optional("metadata", "Its members become members of the receipt's context.", named::<Metadata>())
+}
+
+/// What a create adds to its receipt.
+enum Metadata {}
+
+describe!(Metadata, refers to [Signable], {
+    let about = "Members for the receipt's context: nested at most 32 deep, at most 256 KiB as canonical JSON, and none of the names \
+                 that are the server's there.";
+    signable_object(&RESERVED_METADATA).description(Some(about)).into()
+});
+
+fn status() -> RefOr<Schema> {
+    one_of(&["active", "expired", "revoked"]).into()
+}
+
 /// The answer to a create.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AuthorizationBody {
     /// The new authorization.
     pub authorization_id: AuthorizationId,
@@ -113,61 +174,67 @@ pub struct AuthorizationBody {
     /// As granted.
     pub agent_id: AgentId,
     /// Null for an inline create.
+    #[schema(required)]
     pub bundle_id: Option<BundleId>,
     /// Always there.
     pub requires_confirm_for: Vec<ScopeName>,
     /// Always there.
     pub requires_escalation_for: Vec<ScopeName>,
     /// Always there.
+    #[schema(value_type = EscalationTargets)]
     pub escalation_targets: Value,
-    /// Where there is a budget.
-    #[serde(flatten)]
-    pub budget: Option<BudgetStandBody>,
+    /// What all allows together may cost; absent, as the next, where there is no budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_limit_micros: Option<Micros>,
+    /// What the allows given so far cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_spent_micros: Option<Micros>,
     /// Always pending.
     pub receipt: PendingReceipt,
 }
 
-/// How the budget of an authorization stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct BudgetStandBody {
-    /// What all allows together may cost, in micro-USD.
-    pub budget_limit_micros: Micros,
-    /// What those given so far cost.
-    pub budget_spent_micros: Micros,
-}
-
 /// An authorization as it stands: the answer to `GET /v1/authorizations/{id}`, and an item of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownAuthorizationBody {
     /// Which.
     pub authorization_id: AuthorizationId,
     /// `active`, `expired` or `revoked`.
+    #[schema(schema_with = status)]
     pub status: &'static str,
     /// Time of its record.
     pub created_at: Timestamp,
     /// As granted.
     pub expires_at: Timestamp,
     /// Null unless revoked.
+    #[schema(required)]
     pub revoked_at: Option<Timestamp>,
     /// As granted.
     pub user_id: UserId,
     /// As granted.
     pub agent_id: AgentId,
     /// The bundle it was copied from, null for an inline create.
+    #[schema(required)]
     pub bundle_id: Option<BundleId>,
     /// `{name, constraints}` of each scope.
+    #[schema(value_type = Vec<ShownScope>)]
     pub scopes: Vec<Value>,
     /// As granted.
     pub requires_confirm_for: Vec<ScopeName>,
     /// As granted.
     pub requires_escalation_for: Vec<ScopeName>,
     /// As granted.
+    #[schema(value_type = EscalationTargets)]
     pub escalation_targets: Value,
     /// The authorization it follows.
+    #[schema(required)]
     pub replaces: Option<AuthorizationId>,
-    /// Where there is a budget.
-    #[serde(flatten)]
-    pub budget: Option<BudgetStandBody>,
+    /// What all allows together may cost; absent, as the next, where there is no budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_limit_micros: Option<Micros>,
+    /// What the allows given so far cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_spent_micros: Option<Micros>,
 }
 
 /// A revoke as asked for.
@@ -196,8 +263,17 @@ impl RevokeBody {
     }
 }
 
+describe!(RevokeBody, refers to [Label, OpaqueId, Note, Absent], {
+    let members = Members::of("Why it ends, if anybody wants to say.")
+        .optional("revoked_by", "`user`, `admin`, `expired`, `tombstone`, `superseded` or another short label.", named::<Label>())
+        .optional("superseded_by", "Another authorization of this workspace; makes `revoked_by` `superseded`.", named::<OpaqueId>())
+        .optional("notes", "For a human.", named::<Note>());
+    any_of([members.build(), named::<Absent>()]).into()
+});
+
 /// The answer to a revoke.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RevokedBody {
     /// What was revoked.
     pub authorization_id: AuthorizationId,

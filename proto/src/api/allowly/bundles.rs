@@ -1,13 +1,15 @@
 //! `/v1/agent-scope-bundles`: named sets of scopes to grant from.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::terms;
+use super::terms::{self, EscalationTargets, GivenScope, ShownScope};
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, integer, text};
 use crate::event::Bundle;
 use crate::json::Value;
 use crate::limits::DEFAULT_EXPIRY_DAYS_MAX;
+use crate::schema::{self, Absent, Members, describe, named};
 use crate::text::{AgentId, BundleId, Note, ScopeName};
 use crate::time::Timestamp;
 
@@ -39,24 +41,38 @@ impl BundleBody {
     }
 }
 
+describe!(BundleBody, refers to [BundleId, AgentId, GivenScope, ScopeName, EscalationTargets, Note, Absent], {
+    let bundle = Members::of("A set of scopes to grant from.").required("id", "The caller's own.", named::<BundleId>());
+    let days = schema::integer(1, DEFAULT_EXPIRY_DAYS_MAX).examples([90]);
+    terms::members(bundle)
+        .optional("default_expiry_days", "How long an authorization lasts that names no end itself.", days)
+        .optional("description", "For a human.", named::<Note>())
+        .build()
+});
+
 /// A bundle: the answer to its create, and an item of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownBundleBody {
     /// The caller's own.
     pub id: BundleId,
     /// Who acts.
     pub agent_id: AgentId,
     /// `{name, constraints}` of each scope.
+    #[schema(value_type = Vec<ShownScope>)]
     pub scopes: Vec<Value>,
     /// Scopes of which the user is asked each time.
     pub requires_confirm_for: Vec<ScopeName>,
     /// Scopes of which a third party is asked each time.
     pub requires_escalation_for: Vec<ScopeName>,
     /// Who is asked, by scope.
+    #[schema(value_type = EscalationTargets)]
     pub escalation_targets: Value,
     /// How long an authorization lasts that names no end itself.
+    #[schema(required)]
     pub default_expiry_days: Option<u16>,
     /// For a human.
+    #[schema(required)]
     pub description: Option<Note>,
     /// Time of its record.
     pub created_at: Timestamp,
@@ -81,7 +97,8 @@ impl KnownBundleBody {
 }
 
 /// The answer to a delete.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DeletedBundleBody {
     /// Which; the id may be used again.
     pub id: BundleId,

@@ -1,8 +1,11 @@
 //! `POST /v1/check`.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 
-use super::conditions;
+use super::conditions::{self, PolicyEval};
 use super::receipts::ReceiptBody;
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, integer, text};
@@ -12,6 +15,7 @@ use crate::json::{CanonicalObject, Object, Value};
 use crate::limits::{CONTEXT_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
 use crate::money::Micros;
 use crate::reason::{Decision, Reason};
+use crate::schema::{Absent, Members, Signable, array, closed, describe, named, one_of, signable_object};
 use crate::text::{Approver, OpaqueId, Resource, ScopeName, SessionId};
 use crate::time::Timestamp;
 
@@ -82,8 +86,44 @@ fn context(fields: &mut Fields<'_>) -> (CanonicalObject, Object) {
     (context, object.clone())
 }
 
+describe!(CheckBody, refers to [OpaqueId, ScopeName, Resource, SessionId, Micros, CheckContext, Absent], {
+    let scopes = array(named::<ScopeName>(), 1, SCOPES_CHECKED_MAX).unique_items(true);
+    Members::of("What the agent is about to do. Who it is and for whom it acts is what the authorization says.")
+        .required("authorization_id", "As it was given out; one that is unknown is a denial.", named::<OpaqueId>())
+        .required("scopes", "Decided in this order, at the same instant.", scopes)
+        .optional("resource", "On what.", named::<Resource>())
+        .optional("session_id", "In which session of the caller.", named::<SessionId>())
+        .optional("estimated_cost_micros", "What it is thought to cost; 0 where it is absent.", named::<Micros>())
+        .optional("context", "What conditions look at, and what the receipt says.", named::<CheckContext>())
+        .build()
+});
+
+/// The caller's context of a check.
+enum CheckContext {}
+
+describe!(CheckContext, refers to [Signable], {
+    let about = "Members for the receipt's context: nested at most 32 deep, at most 4096 bytes as compact JSON; `budget`, `escalation` \
+                 and `session_id` are the server's.";
+    signable_object(&RESERVED_CONTEXT).description(Some(about)).into()
+});
+
+/// What a decision says of a budget; [`budget`] makes it.
+pub(super) enum EvaluatedBudget {}
+
+describe!(EvaluatedBudget, refers to [Micros], {
+    let names = ["limit_micros", "spent_micros", "estimated_cost_micros", "spent_after_micros"];
+    let member = |object: ObjectBuilder, name| object.property(name, named::<Micros>()).required(name);
+    let object = names.into_iter().fold(ObjectBuilder::new().schema_type(Type::Object), member);
+    closed(object).description(Some("`spent_micros` is before this check, `spent_after_micros` behind it.")).into()
+});
+
+fn pending() -> RefOr<Schema> {
+    one_of(&["pending"]).into()
+}
+
 /// The answer to a check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CheckedBody<'a> {
     /// Echoed as it was written.
     pub authorization_id: &'a str,
@@ -92,11 +132,13 @@ pub struct CheckedBody<'a> {
     /// As granted, or `unknown`.
     pub agent_id: &'a str,
     /// Null when the authorization is unknown.
+    #[schema(required)]
     pub authorization_expires_at: Option<Timestamp>,
     /// By which version of the ladder.
     pub policy_version: &'a str,
     /// One for each scope, under its name, in the order of the request.
     #[serde(serialize_with = "as_map")]
+    #[schema(value_type = std::collections::BTreeMap<String, ResultBody>)]
     pub results: Vec<(&'a str, ResultBody<'a>)>,
 }
 
@@ -105,7 +147,8 @@ fn as_map<S: Serializer>(results: &[(&str, ResultBody<'_>)], serializer: S) -> R
 }
 
 /// The answer for one scope. Members that do not apply are absent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ResultBody<'a> {
     /// The answer.
     pub decision: Decision,
@@ -115,9 +158,11 @@ pub struct ResultBody<'a> {
     pub receipt: ReceiptBody,
     /// Where a budget was evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EvaluatedBudget>)]
     pub budget: Option<Value>,
     /// Where the scope has conditions.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PolicyEval>)]
     pub policy_eval: Option<Value>,
     /// On confirm: what the user's answer is posted to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +178,7 @@ pub struct ResultBody<'a> {
     pub escalation_id: Option<EscalationId>,
     /// On escalate: whom to ask, null if the grant does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Approver>)]
     pub escalation_to: Option<Option<&'a Approver>>,
     /// On escalate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,13 +189,17 @@ pub struct ResultBody<'a> {
 }
 
 /// An open escalation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct EscalationBody<'a> {
     /// Which.
     pub escalation_id: EscalationId,
     /// Always `pending`.
+    #[schema(schema_with = pending)]
     pub status: &'static str,
     /// Null if the grant does not say.
+    #[schema(required)]
+    #[schema(value_type = Option<Approver>)]
     pub escalation_to: Option<&'a Approver>,
     /// When it lapses.
     pub expires_at: Timestamp,

@@ -1,10 +1,13 @@
 //! Conditions as a caller writes them: `{"field": name, "<op>": value}`, exactly two members.
 
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, boolean, text, wrong_kind};
 use crate::event::{Condition, Scalar, Test};
 use crate::json::{Object, Value};
-use crate::limits::{CONDITION_ITEMS_MAX, CONDITIONS_MAX};
+use crate::limits::{CONDITION_ITEMS_MAX, CONDITIONS_MAX, SAFE_INTEGER_MAX};
+use crate::schema::{self, any_of, array, closed, describe, integer, named, null, one_of};
 use crate::text::{ConditionField, ConditionText};
 
 /// Reads one of the condition lists; one that is there but empty is signed as it was given.
@@ -78,6 +81,61 @@ fn scalars(value: &Value) -> Result<Vec<Scalar>, String> {
     }
     items.iter().map(scalar).collect()
 }
+
+/// A condition, in requests and in answers.
+pub(super) enum ConditionBody {}
+
+describe!(ConditionBody, refers to [ConditionField, ConditionScalar], {
+    let scalar = || named::<ConditionScalar>();
+    let integer = || integer(-SAFE_INTEGER_MAX, SAFE_INTEGER_MAX).into();
+    let operators = [
+        ("eq", scalar()),
+        ("neq", scalar()),
+        ("lt", integer()),
+        ("lte", integer()),
+        ("gt", integer()),
+        ("gte", integer()),
+        ("in", array(scalar(), 1, CONDITION_ITEMS_MAX).into()),
+        ("exists", schema::boolean().into()),
+    ];
+    let mut alternatives = OneOfBuilder::new();
+    for (operator, value) in operators {
+        let object = ObjectBuilder::new().schema_type(Type::Object).title(Some(operator));
+        let object = object.property("field", named::<ConditionField>()).required("field");
+        alternatives = alternatives.item(closed(object.property(operator, value).required(operator)));
+    }
+    let about = "A member of the caller's context, and what is asked of it: exactly one operator. Typed, without coercion; what is absent \
+                 or of another type fails closed.";
+    alternatives.description(Some(about)).into()
+});
+
+/// What a condition compares with.
+pub(super) enum ConditionScalar {}
+
+describe!(ConditionScalar, refers to [ConditionText], {
+    let integer = integer(-SAFE_INTEGER_MAX, SAFE_INTEGER_MAX);
+    any_of([named::<ConditionText>(), integer.into(), schema::boolean().into()]).into()
+});
+
+/// What a decision says of a scope's conditions; [`super::policy_eval`] makes it.
+pub(super) enum PolicyEval {}
+
+describe!(PolicyEval, refers to [ConditionField, ConditionScalar], {
+    let value = any_of([named::<ConditionScalar>(), array(named::<ConditionScalar>(), 1, CONDITION_ITEMS_MAX).into()]);
+    let matched = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("field", named::<ConditionField>())
+        .property("op", one_of(&["eq", "neq", "lt", "lte", "gt", "gte", "in", "exists"]))
+        .property("value", value);
+    let matched = ["field", "op", "value"].into_iter().fold(closed(matched), ObjectBuilder::required);
+    let integer = integer(-SAFE_INTEGER_MAX, SAFE_INTEGER_MAX);
+    let found = any_of([null().into(), schema::boolean().into(), integer.into(), ObjectBuilder::new().schema_type(Type::String).into()]);
+    let eval = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("matched_condition", any_of([matched.into(), null().into()]).description(Some("Null if none fired.")))
+        .property("field_value", found.description(Some("What the context holds there, if it is a scalar.")));
+    closed(eval).required("matched_condition").required("field_value").into()
+});
 
 /// The condition as it was given.
 pub(super) fn to_object(condition: &Condition) -> Object {

@@ -1,12 +1,15 @@
 //! `POST /v1/confirmations/{nonce}`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, boolean, integer};
 use crate::id::AuthorizationId;
 use crate::json::Value;
 use crate::limits::{CONFIRMATION_TTL_S_DEFAULT, CONFIRMATION_TTL_S_MAX};
+use crate::schema::{self, Absent, Members, describe, one_of};
 use crate::time::Timestamp;
 
 /// A user's answer.
@@ -34,13 +37,29 @@ impl ConfirmBody {
     }
 }
 
+describe!(ConfirmBody, refers to [Absent], {
+    let ttl = schema::integer(1, CONFIRMATION_TTL_S_MAX).examples([60]);
+    Members::of("What the user said.")
+        .required("approved", "Yes or no.", schema::boolean())
+        .optional("ttl_seconds", "How long a yes is good for; 60 where it is absent.", ttl)
+        .build()
+});
+
+fn decision() -> RefOr<Schema> {
+    one_of(&["approved", "denied_by_user"]).into()
+}
+
 /// The answer to a user's answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ConfirmedBody {
     /// `approved` or `denied_by_user`.
+    #[schema(schema_with = decision)]
     pub decision: &'static str,
     /// Names the short-lived confirmation; null when declined.
+    #[schema(required)]
     pub authorization_id: Option<AuthorizationId>,
     /// Its end; null when declined.
+    #[schema(required)]
     pub expires_at: Option<Timestamp>,
 }

@@ -3,12 +3,16 @@
 //! Source: section "Constraints" of the Allowly API in its scopes form. Dropping a limit silently is unsafe, so what is
 //! not known here is refused, never passed over.
 
-use super::conditions;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::conditions::{self, ConditionBody};
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, integer, is_absent, text, wrong_kind};
 use crate::event::Constraints;
 use crate::json::{Object, Value};
 use crate::limits::{CONDITIONS_MAX, CONSTRAINT_LIST_MAX, SAFE_INTEGER_MAX};
+use crate::schema::{self, any_of, array, closed, describe, named, null};
 use crate::text::{ConstraintItem, Pattern};
 
 /// Every constraint.
@@ -83,6 +87,40 @@ fn list(fields: &mut Fields<'_>, constraints: &Value, name: &str, path: &str) ->
         }
     }
     Some(out)
+}
+
+/// Constraints as a request writes them.
+pub(super) enum GivenConstraints {}
+
+describe!(GivenConstraints, refers to [Pattern, ConstraintItem, ConditionBody], {
+    let unknown: RefOr<Schema> = any_of([null().into(), ObjectBuilder::new().schema_type(Type::Object).max_properties(Some(0)).into()]).into();
+    let nullable = |schema: RefOr<Schema>| any_of([schema, null().into()]).into();
+    let about = "Limits inside a grant, signed as they were given. One the server does not know is refused: dropping a limit silently \
+                 is unsafe. At most 10 conditions over all three lists.";
+    object(nullable).additional_properties(Some(unknown)).description(Some(about)).into()
+});
+
+/// Constraints as an answer shows them; [`to_object`] makes them.
+pub(super) enum ShownConstraints {}
+
+describe!(ShownConstraints, refers to [Pattern, ConstraintItem, ConditionBody], {
+    closed(object(|schema| schema)).description(Some("Limits inside the grant, as they were given.")).into()
+});
+
+fn object(member: impl Fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
+    let max_per_day = schema::integer(1, SAFE_INTEGER_MAX).description(Some("Allows per UTC calendar day.")).examples([5]);
+    let list = |min| array(named::<ConstraintItem>(), min, CONSTRAINT_LIST_MAX);
+    let conditions = || array(named::<ConditionBody>(), 0, CONDITIONS_MAX);
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("max_per_day", member(max_per_day.into()))
+        .property("resource_pattern", member(named::<Pattern>()))
+        .property("allowed_initiators", member(list(1).description(Some("`context.initiated_by` must be one of these.")).into()))
+        .property("allowed_domains", member(list(0).description(Some("Recorded and signed; its meaning is the caller's.")).into()))
+        .property("allowed_fields", member(list(0).description(Some("Recorded and signed; its meaning is the caller's.")).into()))
+        .property("confirm_when", member(conditions().description(Some("One that fires makes the check a confirm.")).into()))
+        .property("escalate_when", member(conditions().description(Some("One that fires makes the check an escalate.")).into()))
+        .property("deny_when", member(conditions().description(Some("One that fires makes the check a deny.")).into()))
 }
 
 /// The constraints as they were given, without the members that were absent.

@@ -1,6 +1,8 @@
 //! `POST /v1/escalations/{id}/resolve`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::receipts::PendingReceipt;
 use crate::api::envelope::FieldError;
@@ -8,6 +10,7 @@ use crate::api::fields::{Fields, text};
 use crate::event::Resolution;
 use crate::id::{AuthorizationId, EscalationId};
 use crate::json::Value;
+use crate::schema::{Absent, Members, describe, named, one_of};
 use crate::text::{Approver, Note, Resource, ScopeName};
 use crate::time::Timestamp;
 
@@ -46,8 +49,21 @@ impl ResolveBody {
     }
 }
 
+describe!(ResolveBody, refers to [Resolution, Approver, Note, Absent], {
+    Members::of("What the third party said.")
+        .required("resolution", "An approval allows once, within 24 h; a rejection denies for 24 h.", named::<Resolution>())
+        .required("resolved_by", "Who says so.", named::<Approver>())
+        .optional("note", "For a human.", named::<Note>())
+        .build()
+});
+
+fn status() -> RefOr<Schema> {
+    one_of(&["pending", "approved", "rejected", "expired"]).into()
+}
+
 /// The answer to a third party's answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ResolvedBody {
     /// Which.
     pub escalation_id: EscalationId,
@@ -58,30 +74,37 @@ pub struct ResolvedBody {
     /// When.
     pub resolved_at: Timestamp,
     /// Null when the same answer had been given before.
+    #[schema(required)]
     pub receipt: Option<PendingReceipt>,
 }
 
 /// An escalation as it stands: the answer to `GET /v1/escalations/{id}`, and an item of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownEscalationBody {
     /// Which.
     pub escalation_id: EscalationId,
     /// `pending`, `approved`, `rejected`, or `expired` where nobody answered in time.
+    #[schema(schema_with = status)]
     pub status: &'static str,
     /// About which authorization.
     pub authorization_id: AuthorizationId,
     /// About which of its scopes.
     pub scope: ScopeName,
     /// On which resource.
+    #[schema(required)]
     pub resource: Option<Resource>,
     /// Who is asked, null if the grant does not say.
+    #[schema(required)]
     pub escalation_to: Option<Approver>,
     /// When it was opened.
     pub created_at: Timestamp,
     /// When it lapses, or would have.
     pub expires_at: Timestamp,
     /// Who answered; null while nobody has.
+    #[schema(required)]
     pub resolved_by: Option<Approver>,
     /// When; null while nobody has.
+    #[schema(required)]
     pub resolved_at: Option<Timestamp>,
 }

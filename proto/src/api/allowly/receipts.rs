@@ -1,21 +1,28 @@
 //! Receipts in answers: pending first, signed soon after; and lists of them.
 
-use data_encoding::BASE64URL_NOPAD;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 
-use crate::api::envelope::FieldError;
-use crate::api::query::{Parameters, limit, one_of};
-use crate::id::{AuthorizationId, ReceiptId};
+use super::conditions::PolicyEval;
+use crate::api::query::{Parameters, one_of as one_of_words};
+use crate::id::{AuthorizationId, KeyId, ReceiptId, WorkspaceId};
 use crate::json::Value;
-use crate::limits::PAGE_ITEMS_DEFAULT;
+use crate::reason::{Decision, Reason};
+use crate::receipt::RECEIPT_VERSION;
+use crate::schema::{Signable, any_of, closed, describe, named, null, one_of, patterned, signable_object};
+use crate::text::{AgentId, Resource, ScopeName, UserId};
 use crate::time::Timestamp;
 
 /// How long signing is expected to take, in ms.
 const READY_AFTER_MS: u64 = 500;
 
 /// `{"status": "pending", ...}`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PendingReceipt {
+    #[schema(schema_with = pending)]
     status: &'static str,
     receipt_id: ReceiptId,
     ready_at_estimate: Timestamp,
@@ -75,10 +82,6 @@ pub struct ReceiptsQuery {
     pub from: Option<Timestamp>,
     /// Written before this instant.
     pub to: Option<Timestamp>,
-    /// Behind this place, in the order of the list.
-    pub cursor: Option<Cursor>,
-    /// Items on the page, 1 to `PAGE_ITEMS_MAX`; [`PAGE_ITEMS_DEFAULT`] if the caller names none.
-    pub limit: Option<usize>,
     /// As the caller says; [`ReceiptsQuery::order`] knows the default.
     pub order: Option<Order>,
 }
@@ -92,35 +95,14 @@ pub enum Order {
     Descending,
 }
 
-/// A place in the log that a list goes on behind. On the wire it is text that means nothing to callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor(pub u64);
-
-impl Cursor {
-    fn parse(text: &str) -> Option<Self> {
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
-    }
-}
-
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0.to_be_bytes()))
-    }
-}
-
 impl ReceiptsQuery {
     const ORDERS: &'static [&'static str] = &["asc", "desc"];
 
-    /// Reads decoded pairs of a query string. An empty value means absent, a name this list does not have is ignored.
-    ///
-    /// # Errors
-    /// Every parameter at fault, each once, in the order of the fields.
-    pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
-        let mut parameters = Parameters::of(pairs);
+    /// Reads the filters and the order among the parameters of a query.
+    pub fn read(parameters: &mut Parameters<'_>) -> Self {
         let text = |text: &str| Ok::<_, String>(text.to_owned());
         let instant = |text: &str| Timestamp::parse(text).map_err(|e| e.to_string());
-        let query = Self {
+        Self {
             authorization_id: parameters.read("authorization_id", text),
             user_id: parameters.read("user_id", text),
             resource: parameters.read("resource", text),
@@ -130,11 +112,8 @@ impl ReceiptsQuery {
             decision: parameters.read("decision", text),
             from: parameters.read("from", instant),
             to: parameters.read("to", instant),
-            cursor: parameters.read("cursor", |text| Cursor::parse(text).ok_or_else(|| "is no cursor that a list has given".to_owned())),
-            limit: parameters.read("limit", limit),
             order: parameters.read("order", order),
-        };
-        parameters.finish(query)
+        }
     }
 
     /// Newest first, but the chain of one authorization reads oldest first, unless the caller says otherwise.
@@ -142,38 +121,26 @@ impl ReceiptsQuery {
         let default = if self.authorization_id.is_some() { Order::Ascending } else { Order::Descending };
         self.order.unwrap_or(default)
     }
-
-    /// Items on the page.
-    pub fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_ITEMS_DEFAULT)
-    }
 }
 
 fn order(text: &str) -> Result<Order, String> {
-    Ok(if one_of(ReceiptsQuery::ORDERS)(text)? == "asc" { Order::Ascending } else { Order::Descending })
-}
-
-/// One page of a list of receipts.
-#[derive(Debug, Serialize)]
-pub struct ReceiptsBody<'a> {
-    /// In the order of the list.
-    pub items: Vec<ReceiptItem<'a>>,
-    /// Whether there are further ones.
-    pub has_more: bool,
-    /// What to ask for them with; null at the end.
-    pub next_cursor: Option<Cursor>,
+    Ok(if one_of_words(ReceiptsQuery::ORDERS)(text)? == "asc" { Order::Ascending } else { Order::Descending })
 }
 
 /// A receipt in a list. Every member is there always.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReceiptItem<'a> {
     /// Which.
     pub receipt_id: ReceiptId,
     /// Null on a check that matched nothing.
+    #[schema(required)]
     pub authorization_id: Option<AuthorizationId>,
     /// What was checked; null if it was no check.
+    #[schema(required)]
     pub scope: Option<&'a str>,
     /// What happened; null on a check.
+    #[schema(required)]
     pub event: Option<&'a str>,
     /// As in the receipt.
     pub decision: &'a str,
@@ -181,4 +148,79 @@ pub struct ReceiptItem<'a> {
     pub signed: bool,
     /// Time of the record it is made from.
     pub created_at: Timestamp,
+}
+
+describe!(ReceiptBody, refers to [PendingReceipt, SignedReceipt], {
+    let signed = object([("status", one_of(&["signed"]).into()), ("receipt", named::<SignedReceipt>())]);
+    OneOfBuilder::new().item(named::<PendingReceipt>()).item(signed).into()
+});
+
+fn pending() -> RefOr<Schema> {
+    one_of(&["pending"]).into()
+}
+
+/// The signed document, format "1.0": of a check, or of an event of an authorization's life.
+enum SignedReceipt {}
+
+describe!(
+    SignedReceipt,
+    refers to [ReceiptId, WorkspaceId, AuthorizationId, UserId, AgentId, ScopeName, Resource, KeyId, Decision, Reason, PolicyEval, Signable],
+    {
+        let events = one_of(&["authorization.create", "authorization.revoke", "escalation.resolve"]);
+        let decisions = one_of(&["authorization_granted", "authorization_revoked", "escalation_approved", "escalation_rejected"]);
+        let reasons = one_of(&[
+            "user_approved_via_customer_ui",
+            "user_revoked_via_settings",
+            "superseded_by_new_authorization",
+            "escalation_resolved_by_approver",
+        ]);
+        let of_check = object([
+            ("scope", named::<ScopeName>()),
+            ("decision", named::<Decision>()),
+            ("reason", named::<Reason>()),
+            ("authorization_id", any_of([named::<AuthorizationId>(), null().into()]).into()),
+        ]);
+        let of_event = object([
+            ("event", events.into()),
+            ("decision", decisions.into()),
+            ("reason", reasons.into()),
+            ("authorization_id", named::<AuthorizationId>()),
+        ]);
+        let of_check = of_check.property("policy_eval", named::<PolicyEval>()).title(Some("of a check"));
+        let of_event = of_event.title(Some("of an event"));
+        let about = "The signature is Ed25519 over the canonical bytes of the document without `signature`. Exactly one of `scope` and \
+                     `event` is there. An offline verifier needs nothing but this and the workspace's key document.";
+        OneOfBuilder::new().item(with_the_rest(of_check)).item(with_the_rest(of_event)).description(Some(about)).into()
+    }
+);
+
+/// What receipts of both kinds hold.
+fn with_the_rest(receipt: ObjectBuilder) -> ObjectBuilder {
+    let signature = object([
+        ("alg", one_of(&["Ed25519"]).into()),
+        ("key_id", named::<KeyId>()),
+        ("value", patterned("64 bytes, base64url without padding.", "^[A-Za-z0-9_-]{86}$", &"A".repeat(86)).into()),
+    ]);
+    let members = [
+        ("version", one_of(&[RECEIPT_VERSION]).into()),
+        ("receipt_id", named::<ReceiptId>()),
+        ("workspace_id", named::<WorkspaceId>()),
+        ("issued_at", named::<Timestamp>()),
+        ("user_id", named::<UserId>()),
+        ("agent_id", named::<AgentId>()),
+        ("resource", any_of([named::<Resource>(), null().into()]).into()),
+        ("context", signable_object(&[]).into()),
+        ("policy_version", ObjectBuilder::new().schema_type(Type::String).into()),
+        ("signature", signature.into()),
+    ];
+    with(receipt, members)
+}
+
+/// An object of exactly these members.
+fn object<const N: usize>(members: [(&str, RefOr<Schema>); N]) -> ObjectBuilder {
+    with(closed(ObjectBuilder::new().schema_type(Type::Object)), members)
+}
+
+fn with<const N: usize>(object: ObjectBuilder, members: [(&str, RefOr<Schema>); N]) -> ObjectBuilder {
+    members.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name))
 }

@@ -1,11 +1,14 @@
 //! Who may do what, as an authorization and a bundle say it: agent, scopes, and who is asked.
 
-use super::constraints;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::constraints::{self, GivenConstraints, ShownConstraints};
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, text, wrong_kind};
 use crate::event::{Grant, Terms};
 use crate::json::{Object, Value};
-use crate::limits::SCOPES_GRANTED_MAX;
+use crate::limits::{SCOPE_NAME_BYTES_MAX, SCOPES_GRANTED_MAX};
+use crate::schema::{Absent, Members, any_of, array, closed, describe, named};
 use crate::text::{AgentId, Approver, ScopeName};
 
 /// Names of the members that make up the terms.
@@ -94,6 +97,49 @@ fn targets(fields: &mut Fields<'_>, granted: impl Fn(&ScopeName) -> bool) -> Vec
     }
     out
 }
+
+/// The terms as members of a request; [`parse`] reads them.
+pub(super) fn members(members: Members) -> Members {
+    let listed = || array(named::<ScopeName>(), 0, SCOPES_GRANTED_MAX);
+    members
+        .required("agent_id", "Who acts.", named::<AgentId>())
+        .required("scopes", "What may be done, each name once.", array(named::<GivenScope>(), 1, SCOPES_GRANTED_MAX))
+        .optional("requires_confirm_for", "Granted scopes of which the user is asked each time.", listed())
+        .optional(
+            "requires_escalation_for",
+            "Granted scopes of which a third party is asked each time. Needs the plan `pro` or `enterprise`.",
+            listed(),
+        )
+        .optional("escalation_targets", "Who is asked, by the name of a granted scope.", named::<EscalationTargets>())
+}
+
+/// Who is asked, by scope.
+pub(super) enum EscalationTargets {}
+
+describe!(EscalationTargets, refers to [Approver], {
+    let names = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(SCOPE_NAME_BYTES_MAX));
+    let targets = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(named::<Approver>()));
+    let targets = targets.property_names(Some(names.build())).max_properties(Some(SCOPES_GRANTED_MAX));
+    targets.description(Some("Whom to ask, under the name of the scope.")).into()
+});
+
+/// A scope as a request writes it.
+pub(super) enum GivenScope {}
+
+describe!(GivenScope, refers to [ScopeName, GivenConstraints, Absent], {
+    let object = Members::of("A scope with its limits.")
+        .required("name", "What may be done.", named::<ScopeName>())
+        .optional("constraints", "Within which limits.", named::<GivenConstraints>());
+    any_of([named::<ScopeName>(), object.build()]).description(Some("A name alone is a scope without constraints.")).into()
+});
+
+/// A scope as an answer shows it; [`shown_scope`] makes it.
+pub(super) enum ShownScope {}
+
+describe!(ShownScope, refers to [ScopeName, ShownConstraints], {
+    let object = ObjectBuilder::new().schema_type(Type::Object).property("name", named::<ScopeName>()).required("name");
+    closed(object.property("constraints", named::<ShownConstraints>()).required("constraints")).into()
+});
 
 /// A scope as a receipt says it: a plain string without constraints, `{name, constraints}` with them, as they were given.
 pub fn signed_scope(grant: &Grant) -> Value {

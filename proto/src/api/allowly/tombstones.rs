@@ -1,11 +1,13 @@
 //! `/v1/tombstones`: resources closed to every agent of the workspace.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::envelope::FieldError;
 use crate::api::fields::{Fields, text};
 use crate::id::TombstoneId;
 use crate::json::Value;
+use crate::schema::{Absent, Members, describe, named};
 use crate::text::{Note, Resource};
 use crate::time::Timestamp;
 
@@ -34,21 +36,31 @@ impl TombstoneBody {
     }
 }
 
+describe!(TombstoneBody, refers to [Resource, Note, Absent], {
+    Members::of("A resource to be closed.")
+        .required("resource", "What is to be closed, compared exactly.", named::<Resource>())
+        .optional("reason", "For a human.", named::<Note>())
+        .build()
+});
+
 /// A live tombstone: the answer to its create, and an item of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownTombstoneBody {
     /// Which.
     pub tombstone_id: TombstoneId,
     /// What is closed.
     pub resource: Resource,
     /// For a human.
+    #[schema(required)]
     pub reason: Option<Note>,
     /// Time of its record.
     pub created_at: Timestamp,
 }
 
 /// The answer to a delete.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LiftedTombstoneBody {
     /// Which.
     pub tombstone_id: TombstoneId,

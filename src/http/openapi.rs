@@ -1,0 +1,92 @@
+//! `GET /v1/openapi.json`: the API as OpenAPI 3.1, made of the faces' lists and of the very types that handlers take and give.
+
+use std::sync::LazyLock;
+
+use allowlog_proto::api::envelope::Envelope;
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, ServerBuilder};
+
+use self::examples::Examples;
+use super::routes::Documented;
+
+mod entry;
+mod examples;
+mod shared;
+
+pub use entry::Entry;
+
+/// Made once; nothing in it depends on how the server is run.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = document(super::routes().into_entries());
+    document.to_json().unwrap_or_default().into()
+});
+
+/// In the order in which a reader meets them.
+const TAGS: [(&str, &str); 9] = [
+    ("Authorizations", "What a person lets an agent do: recorded once, never changed, withdrawn at any time."),
+    ("Checks", "The call before every action: may this agent do this, for this person, now?"),
+    ("Confirmations", "What the user answers when a check says `confirm`."),
+    ("Escalations", "What a third party answers when a check says `escalate`."),
+    ("Receipts", "Signed proof of every grant, decision, resolution and revoke, and the keys to verify it with."),
+    ("Bundles", "Named sets of scopes to grant from."),
+    ("Tombstones", "Resources closed to every agent of the workspace."),
+    ("Documentation", "This description of the API."),
+    ("Administration", "For the operator, behind the admin token: workspaces and their keys."),
+];
+
+const ABOUT: &str = "\
+allowlog answers one question, *may this agent do this, for this person, now?*, and can prove afterwards what it answered.
+
+**Errors.** Every answer that is not 2xx is in one envelope, `{\"error\": {\"code\", \"message\", \"fields\"}}`, also for unknown routes (404), \
+for methods a path does not take (405, with `Allow`) and for defects (500). `HEAD` is answered wherever `GET` is. What is no HTTP at all is \
+refused before it gets here, without a body.
+
+**Absent members.** In requests, `null`, `[]` and `{}` mean that a member is absent, and members nobody asks for are ignored, except inside \
+`constraints`.
+
+**What JSON Schema cannot say.** Lengths of strings are in bytes of UTF-8; `maxLength` counts characters, of which there are never more. \
+`1.0` is no integer here. An integer lies within plus or minus 2^53 - 1.
+
+**Retries.** Every `POST` and `DELETE` under `/v1` takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
+
+/// The document.
+pub async fn serve() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone())
+}
+
+/// What the document says of itself.
+pub fn serve_entry() -> Entry {
+    let openapi = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^3\.1\."));
+    let any = || ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    let document = ObjectBuilder::new().schema_type(Type::Object).property("openapi", openapi).property("paths", any());
+    Entry::open("Documentation", "openapi_document", "This document").answers_with(
+        "application/json",
+        "OpenAPI 3.1.",
+        document.required("openapi").required("paths"),
+    )
+}
+
+fn document(entries: Vec<Documented>) -> OpenApi {
+    let examples = Examples::read();
+    let mut components = ComponentsBuilder::new().schema_from::<Envelope>();
+    let mut paths = PathsBuilder::new();
+    for Documented { path, method, mut entry } in entries {
+        components = components.schemas_from_iter(std::mem::take(&mut entry.schemas));
+        paths = paths.path(path, utoipa::openapi::PathItem::new(method, entry.build(&examples)));
+    }
+    let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let info = InfoBuilder::new().title("allowlog").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)).license(Some(license));
+    let tags = TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
+    OpenApiBuilder::new()
+        .info(info)
+        // Relative to where the document was got from: it works under every address the server is reached by.
+        .servers(Some([ServerBuilder::new().url("/").build()]))
+        .paths(paths)
+        .components(Some(shared::components(components, &examples).build()))
+        .tags(Some(tags))
+        .build()
+}

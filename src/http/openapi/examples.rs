@@ -1,0 +1,53 @@
+//! Examples: requests and answers of a short story that a test plays on the real server and compares with this file.
+
+use serde_json::{Map, Value};
+use utoipa::openapi::example::{Example, ExampleBuilder};
+
+/// Written by the test `openapi`, when it is told to.
+const STORY: &str = include_str!("examples.json");
+
+/// The story, by operation.
+pub struct Examples(Value);
+
+impl Examples {
+    /// Reads the file. If it is none that can be read, there are no examples; the test would say so.
+    pub fn read() -> Self {
+        Self(serde_json::from_str(STORY).unwrap_or_default())
+    }
+
+    /// What an operation was asked, by the name of the step.
+    pub fn requests(&self, operation: &str) -> Vec<(String, Example)> {
+        let asked = self.steps(operation).filter(|(_, step)| status(step) < 400);
+        asked.filter_map(|(name, step)| Some((name.clone(), example(step.get("request")?)))).collect()
+    }
+
+    /// What it answered with this status.
+    pub fn answers(&self, operation: &str, wanted: u16) -> Vec<(String, Example)> {
+        let answered = self.steps(operation).filter(|(_, step)| status(step) == u64::from(wanted));
+        answered.filter_map(|(name, step)| Some((name.clone(), example(step.get("answer")?)))).collect()
+    }
+
+    /// How it refused with this status, or how another did.
+    pub fn of_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
+        let own = self.steps(operation).find(|(_, step)| status(step) == u64::from(wanted));
+        own.and_then(|(_, step)| step.get("answer")).or_else(|| self.of_status(wanted))
+    }
+
+    /// How any refused with this status.
+    pub fn of_status(&self, wanted: u16) -> Option<&Value> {
+        let steps = self.0.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
+        steps.into_iter().find(|step| status(step) == u64::from(wanted)).and_then(|step| step.get("answer"))
+    }
+
+    fn steps(&self, operation: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.get(operation).and_then(Value::as_object).into_iter().flatten()
+    }
+}
+
+fn status(step: &Value) -> u64 {
+    step.get("status").and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn example(value: &Value) -> Example {
+    ExampleBuilder::new().value(Some(value.clone())).build()
+}

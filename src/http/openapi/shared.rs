@@ -1,0 +1,118 @@
+//! What many operations have in common: parameters, headers, the errors that mean the same wherever they happen.
+
+use allowlog_proto::api::envelope::Envelope;
+use allowlog_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use serde_json::Value;
+use utoipa::ToSchema as _;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, Required, Response, ResponseBuilder};
+
+use super::examples::Examples;
+
+/// Errors that mean the same wherever they happen.
+const ERRORS: [(u16, &str, &str); 9] = [
+    (400, "BadRequest", "`bad_request`: the body is not JSON, was cut off or came too slowly, or is announced as another type."),
+    (
+        401,
+        "Unauthorized",
+        "`unauthorized`: the key or token is missing, malformed, unknown, expired or revoked; all of these answer alike.",
+    ),
+    (403, "Forbidden", "`forbidden`: this API key may only read."),
+    (404, "NotFound", "`not_found`: there is no such route."),
+    (
+        405,
+        "MethodNotAllowed",
+        "`method_not_allowed`: what any method answers that is not listed for its path. `Allow` names those that are.",
+    ),
+    (413, "PayloadTooLarge", "`payload_too_large`: the body is larger than this call may have."),
+    (
+        422,
+        "Invalid",
+        "`validation_error`, with every field at fault; or `idempotency_key_reused`: the key was given with another request less than 24 h ago.",
+    ),
+    (
+        500,
+        "InternalError",
+        "`internal_error`: a defect of the server. Whether the call was recorded is open; an `Idempotency-Key` makes trying again safe.",
+    ),
+    (
+        503,
+        "Unavailable",
+        "`service_unavailable`: too many calls wait, the call took too long, or the log cannot be written or read. An `Idempotency-Key` makes trying again safe.",
+    ),
+];
+
+/// The name of such an error among the document's components.
+pub fn name(status: u16) -> &'static str {
+    ERRORS.iter().find(|(known, _, _)| *known == status).map_or("InternalError", |(_, name, _)| name)
+}
+
+/// An error in the envelope.
+pub fn error(status: u16, about: &str, example: Option<&Value>) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Envelope::name()))).example(example.cloned());
+    let mut response = with_request_id(ResponseBuilder::new().description(about).content("application/json", content.build()));
+    if status == 503 {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Whole seconds after which the call may be tried again."));
+        response = response.header("Retry-After", header.build());
+    }
+    if status == 405 {
+        let methods = ObjectBuilder::new().schema_type(Type::String).examples(["GET,HEAD,POST"]);
+        response = response.header("Allow", HeaderBuilder::new().schema(Some(methods)).description(Some("What the path takes.")).build());
+    }
+    response.build()
+}
+
+/// Every answer can be found again in the telemetry.
+pub fn with_request_id(response: ResponseBuilder) -> ResponseBuilder {
+    response.header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"))
+}
+
+/// All of it, among the document's components.
+pub fn components(mut components: ComponentsBuilder, examples: &Examples) -> ComponentsBuilder {
+    for (status, name, about) in ERRORS {
+        components = components.response(name, error(status, about, examples.of_status(status)));
+    }
+    for (name, parameter) in parameters() {
+        components = components.parameter(name, parameter);
+    }
+    let scheme = |about: &str| {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
+        SecurityScheme::Http(bearer)
+    };
+    components
+        .header("RequestId", request_id())
+        .security_scheme("api_key", scheme("An API key: `allowly_l1_s001_...`. It opens one workspace."))
+        .security_scheme("admin_token", scheme("The operator's token, from `admin.token` of the data directory."))
+}
+
+fn request_id() -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).examples(["5d2f0b1c9a7e4f608d3b2a1c0f9e8d7c"]);
+    HeaderBuilder::new()
+        .schema(Some(text))
+        .description(Some("Names the call in the server's telemetry; the caller's own, if it gave one."))
+        .build()
+}
+
+fn parameters() -> [(&'static str, Parameter); 4] {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let optional = |name: &str, at: ParameterIn, about: &str, schema: ObjectBuilder| {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(at).required(Required::False);
+        parameter.description(Some(about)).schema(Some(schema)).build()
+    };
+    let id = "What the caller calls this request; echoed in the answer.";
+    let key = "Names the call, so that its retry within 24 h gets the first answer and counts nothing twice. With another request: 422.";
+    let limit = "Items at most; an empty value means the default.";
+    let limits = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(PAGE_ITEMS_MAX));
+    let cursor = "The `next_cursor` of the page before; an empty value means the first page.";
+    let keys = text().min_length(Some(1)).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)).pattern(Some("^[!-~]+$"));
+    [
+        ("RequestId", optional("X-Request-Id", ParameterIn::Header, id, text().min_length(Some(1)).max_length(Some(1024)))),
+        ("IdempotencyKey", optional("Idempotency-Key", ParameterIn::Header, key, keys.examples(["send-42-attempt"]))),
+        ("Limit", optional("limit", ParameterIn::Query, limit, limits.default(Some(PAGE_ITEMS_DEFAULT.into())))),
+        ("Cursor", optional("cursor", ParameterIn::Query, cursor, text())),
+    ]
+}
