@@ -13,6 +13,7 @@ use allowlog_proto::time::Timestamp;
 use allowlog_proto::verify::{TrustedKeys, verify};
 
 use crate::keys::Keys;
+use crate::model::{Model, Named};
 
 /// The stored bytes come to what is known: every record that anybody was told of is there, and no other.
 pub(crate) fn log(store: &MemoryStore, known: &Replayed) {
@@ -20,6 +21,29 @@ pub(crate) fn log(store: &MemoryStore, known: &Replayed) {
     assert_eq!(replayed.chain, known.chain, "the log is as long as what is known, and the same");
     assert_eq!(replayed.state, known.state, "a replay equals the state");
     assert_eq!(replayed.state.hash(), known.state.hash(), "equal states have equal hashes");
+}
+
+/// Each record of a named command is one of the records the model knows of it, and no name was good for two commands
+/// within a day: nothing was decided twice.
+pub(crate) fn names(store: &MemoryStore, model: &Model) {
+    let mut named = 0;
+    for frame in store.scan(0) {
+        let frame = frame.unwrap();
+        for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().unwrap()) {
+            let record = Record::decode(bytes).unwrap();
+            let Some(request) = record.request else { continue };
+            let known = model.requests.iter().find(|known| (known.first..known.first + known.count).contains(&sequence));
+            let known = known.unwrap_or_else(|| panic!("a command was stored that nobody knows of: {request:?}"));
+            assert_eq!((known.workspace, &known.request, known.at), (record.workspace_id, &request, record.time));
+            named += 1;
+        }
+    }
+    assert_eq!(named, model.requests.iter().map(|known| known.count).sum::<u64>(), "the records of all named commands");
+    for (nth, known) in model.requests.iter().enumerate() {
+        let name = |other: &Named| (other.workspace, other.request.idempotency_key.clone());
+        let before = model.requests[..nth].iter().rev().find(|before| name(before) == name(known));
+        assert!(before.is_none_or(|before| before.lapses_at() <= known.at), "{:?} was decided twice", known.request);
+    }
 }
 
 /// Every receipt is signed and verifies, except those of a key that is not to be had; returns how many of each.

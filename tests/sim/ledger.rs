@@ -4,16 +4,18 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use allowlog::engine::Failure;
-use allowlog::log::Store as _;
+use allowlog::log::Store;
 use allowlog::log::memory::{Fault, MemoryStore};
+use allowlog::repeat;
 use allowlog::replay::Replayed;
 use allowlog::writer::Committed;
 use allowlog_projections::command::{Command, Credential};
-use allowlog_projections::decide::Decided;
+use allowlog_projections::decide::{Decided, Outcome};
 use allowlog_projections::rejected::Rejected;
-use allowlog_projections::state::State;
+use allowlog_projections::state::{Answered, State};
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
@@ -58,6 +60,8 @@ pub(crate) struct Ledger {
     pub(crate) floor: Timestamp,
     /// The commands of the commit that failed last, with how: nobody knows what became of them.
     doubt: Option<(Fault, Vec<(Command, Timestamp)>)>,
+    /// Commands that their callers named and got no answer to: they will try again.
+    unanswered: Vec<Command>,
     recovery_failed: bool,
     at_work: String,
     transcript: String,
@@ -82,6 +86,7 @@ impl Ledger {
             wall,
             floor: Timestamp::default().saturating_add_ms(1),
             doubt: None,
+            unanswered: Vec::new(),
             recovery_failed: false,
             at_work: String::new(),
             transcript: String::new(),
@@ -109,6 +114,11 @@ impl Ledger {
 
     pub(crate) fn at_work<'a>(&mut self, items: impl Iterator<Item = &'a Item>) {
         self.at_work = items.map(|item| format!("\n  {item:?}")).collect();
+    }
+
+    /// What somebody got no answer to and may ask again, under the name it had.
+    pub(crate) fn unanswered(&self) -> &[Command] {
+        &self.unanswered
     }
 
     /// When the next command will be decided.
@@ -202,6 +212,9 @@ impl Ledger {
         assert!(told.as_ref().is_some_and(Told::is_unavailable), "{what}, and yet {:?} was told {told:?}", asked.item);
         self.count(what);
         self.say(&format!("{what}: {:?}", asked.item));
+        if let Item::Command(command @ Command::Caller { request: Some(_), .. }) = asked.item {
+            self.unanswered.push(command);
+        }
     }
 
     /// Another life has begun on what was stored.
@@ -254,13 +267,16 @@ impl Ledger {
     }
 
     /// Everybody was told what the model says, and the log holds what they were told.
-    pub(crate) fn judge(&mut self, dated: Vec<Dated>, store: &MemoryStore) {
+    pub(crate) fn judge(&mut self, dated: Vec<Dated>, store: &Arc<MemoryStore>) {
         self.admit(store);
         let mut undecided = false;
         for Dated { mut asked, at } in dated {
             let told = asked.poll().unwrap_or_else(|| panic!("nobody answered {:?}", asked.item));
             match (asked.item, told) {
                 (Item::Command(command), Told::Command(result)) => {
+                    if let Ok(Outcome::Repeated(answered)) = result.as_ref().map(|committed| &committed.outcome) {
+                        self.judge_repeated(*answered, store);
+                    }
                     self.judge_command(&command, at, result);
                     undecided = true;
                 }
@@ -301,7 +317,28 @@ impl Ledger {
             self.model.learn(command, at, decided);
         }
         self.say(&format!("decided at {at}: {command:?}: {decided:?}"));
+        self.judge_retry(command, &answer);
         self.tally_answer(answer);
+    }
+
+    /// What a retry is told, from the log, is what was told first, or would have been.
+    fn judge_repeated(&mut self, answered: Answered, store: &Arc<MemoryStore>) {
+        let store: Arc<dyn Store> = Arc::clone(store) as _;
+        let first = repeat::outcome(&store, answered).expect("the records of the first");
+        // One that came first within this very batch is known by now.
+        assert_eq!(first, *self.model.first_answer(answered.first), "the first answer again");
+    }
+
+    /// A caller that had got no answer has one: the first, if there was one to get.
+    fn judge_retry(&mut self, command: &Command, answer: &Answer) {
+        let waiting = self.unanswered.len();
+        self.unanswered.retain(|unanswered| unanswered != command);
+        if self.unanswered.len() < waiting {
+            self.count(match answer {
+                Answer::Again { .. } => "asked again, and was stored before",
+                _ => "asked again, and decided now",
+            });
+        }
     }
 
     fn tally_answer(&mut self, answer: Answer) {

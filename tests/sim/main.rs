@@ -34,7 +34,7 @@ mod interpreter;
 mod model;
 
 /// Seeds that every change runs.
-const SEEDS: Range<u64> = 0..200;
+const SEEDS: Range<u64> = 0..300;
 
 /// How often what happened.
 type Tally = BTreeMap<String, u32>;

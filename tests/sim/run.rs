@@ -29,6 +29,8 @@ pub(crate) const REACHED: &[&str] = &[
     "batch that passes the limit of a commit",
     "queue full",
     "the same command twice in a batch",
+    "asked again, and was stored before",
+    "asked again, and decided now",
     "a read behind an undecided command",
     "authenticated",
     "not authenticated",
@@ -112,6 +114,7 @@ impl<'k> Run<'k> {
         assert!(!self.life.turn(), "the writer ends when nobody can come any more");
         self.life.sign();
         audit::log(&self.life.store, &self.ledger.known);
+        audit::names(&self.life.store, &self.ledger.model);
         let (verified, unsigned) = audit::receipts(&self.life.store, self.keys, &self.ledger.known.state, self.ledger.floor);
         self.ledger.count_many("receipt verified", verified);
         self.ledger.count_many("receipt of a missing key", unsigned);
@@ -195,7 +198,11 @@ impl<'k> Run<'k> {
                     None => continue,
                 },
                 14..17 if size > 1 => self.jump(),
-                17..22 => match items.last() {
+                17..27 => match self.ledger.unanswered() {
+                    [] => continue,
+                    waiting => Item::Command(self.dice.pick(&waiting.iter().collect::<Vec<_>>()).clone()),
+                },
+                27..32 => match items.last() {
                     Some(Item::Command(command)) => {
                         let again = Item::Command(command.clone());
                         self.ledger.count("the same command twice in a batch");

@@ -14,7 +14,7 @@ use allowlog_proto::text::{
 use allowlog_proto::time::Timestamp;
 
 use crate::dice::Dice;
-use crate::model::{Binding, Model, Named};
+use crate::model::{ApiKey, Binding, Model, Named, Question};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -42,13 +42,13 @@ impl Commands<'_> {
             12..15 => self.revoke(),
             15..55 => self.check(),
             55..68 => self.confirm(),
-            68..80 => self.resolve(),
-            80..84 => self.create_bundle(),
-            84..86 => self.delete_bundle(),
-            86 => self.place_tombstone(),
-            87..89 => self.lift_tombstone(),
-            89..94 => self.retry(),
-            94..96 => self.new_api_key(),
+            68..79 => self.resolve(),
+            79..82 => self.create_bundle(),
+            82..84 => self.delete_bundle(),
+            84 => self.place_tombstone(),
+            85..87 => self.lift_tombstone(),
+            87..92 => self.retry(),
+            92..96 => self.new_api_key(),
             96 => self.revoke_api_key(),
             97 => self.rotate(),
             98 => self.change_workspace(),
@@ -68,26 +68,37 @@ impl Commands<'_> {
         Timestamp::from_ms(edge.as_ms() + self.dice.below(3) - 1).unwrap()
     }
 
-    /// Mostly with a good key, of whichever workspace; sometimes named.
+    /// Mostly with a good key of the workspace it is about; sometimes named.
     fn caller(&mut self, action: Action) -> Command {
         let request = self.dice.percent(30).then(|| {
             // So many that two rarely meet by chance.
             let key = format!("I{}", self.dice.below(1_000_000));
             named(&key, &action)
         });
-        Command::Caller { credential: self.credential(), request, action }
+        let asked = if let Action::Check(body) = &action { AuthorizationId::parse(body.authorization_id.as_str()) } else { None };
+        let home = self.model.grants.iter().find(|grant| Some(grant.id) == asked).map(|grant| grant.workspace);
+        Command::Caller { credential: self.credential(home), request, action }
     }
 
-    fn credential(&mut self) -> Credential {
-        let is_live = |credential: &&Credential| self.model.key(credential, self.now).is_some_and(|key| key.role == Role::Runtime);
-        let any: Vec<&Credential> = self.model.api_keys.iter().map(|key| &key.credential).collect();
-        let live: Vec<&Credential> = any.iter().copied().filter(is_live).collect();
-        // Mostly of the first workspace, or too little would concern anything the caller can see.
-        let first = live.first().copied().filter(|_| self.dice.percent(85));
-        let keys = if live.is_empty() || self.dice.percent(5) { &any } else { &live };
-        let reader = self.model.api_keys.iter().find(|key| key.role == Role::Read).filter(|_| self.dice.percent(3));
-        let reader = reader.map(|key| &key.credential);
-        let mut credential = reader.or(first).unwrap_or_else(|| self.dice.pick(keys)).clone();
+    fn credential(&mut self, home: Option<WorkspaceId>) -> Credential {
+        let keys = &self.model.api_keys;
+        let any: Vec<&ApiKey> = keys.iter().collect();
+        let live: Vec<&ApiKey> = keys.iter().filter(|key| key.is_live(self.now) && key.role == Role::Runtime).collect();
+        let ending: Vec<&ApiKey> = keys.iter().filter(|key| key.expires_at.is_some_and(|end| self.is_edge(end))).collect();
+        let readers: Vec<&ApiKey> = keys.iter().filter(|key| key.role == Role::Read).collect();
+        let at_home: Vec<&ApiKey> = live.iter().copied().filter(|key| Some(key.workspace) == home).collect();
+        let from = match self.dice.below(100) {
+            0..3 => &readers,
+            3..8 => &any,
+            8..20 => &live,
+            // What ends now is of use now.
+            20..60 if !ending.is_empty() => &ending,
+            _ if !at_home.is_empty() => &at_home,
+            // Mostly of the first workspace, or too little would concern anything the caller can see.
+            _ => &live[..live.len().min(1)],
+        };
+        let key = if from.is_empty() { self.dice.pick(&any) } else { self.dice.pick(from) };
+        let mut credential = key.credential.clone();
         if self.dice.percent(1) {
             credential.secret_hash[31] ^= 1;
         }
@@ -96,14 +107,14 @@ impl Commands<'_> {
 
     /// A named command again, of late or just about to be forgotten; sometimes the same name for something else.
     fn retry(&mut self) -> Command {
-        let is_old = |named: &&Named| named.lapses_at().as_ms().abs_diff(self.now.as_ms()) <= 1;
+        let is_old = |named: &&Named| self.is_edge(named.lapses_at());
         let all: Vec<&Command> = self.model.requests.iter().map(|named| &named.command).collect();
         let old: Vec<&Command> = self.model.requests.iter().filter(is_old).map(|named| &named.command).collect();
         let found = if old.is_empty() { self.dice.pick_recent(&all) } else { Some(self.dice.pick(&old)) };
         let Some(Command::Caller { credential, request: Some(request), action }) = found else {
             return self.check();
         };
-        let credential = if self.dice.percent(15) { self.credential() } else { credential.clone() };
+        let credential = if self.dice.percent(15) { self.credential(None) } else { credential.clone() };
         let key = request.idempotency_key.as_str();
         let other = self.check();
         if self.dice.percent(25)
@@ -251,9 +262,11 @@ impl Commands<'_> {
         self.caller(Action::LiftTombstone(id))
     }
 
-    /// Mostly of a grant, else of a confirmation, else of nothing.
+    /// Mostly of a live grant, else of any, else of a confirmation, else of nothing.
     fn authorization_id(&mut self) -> OpaqueId {
-        let grants: Vec<AuthorizationId> = self.model.grants.iter().map(|grant| grant.id).collect();
+        let all: Vec<AuthorizationId> = self.model.grants.iter().map(|grant| grant.id).collect();
+        let live: Vec<AuthorizationId> = self.model.grants.iter().filter(|grant| grant.is_live(self.now)).map(|grant| grant.id).collect();
+        let grants = if live.is_empty() || self.dice.percent(30) { all } else { live };
         let confirmations: Vec<AuthorizationId> = self.model.confirmations.iter().map(|confirmation| confirmation.id).collect();
         let ids = if self.dice.percent(4) { &confirmations } else { &grants };
         let id = self.dice.pick_recent(ids).map_or("nonsense".to_owned(), |id| id.to_string());
@@ -318,7 +331,8 @@ impl Commands<'_> {
 
     fn confirm(&mut self) -> Command {
         let used = self.dice.percent(20);
-        let nonces: Vec<Nonce> = self.model.questions.iter().filter(|q| used || !q.answered).map(|q| q.nonce).collect();
+        let open = |q: &&Question| used || (!q.answered && self.now <= q.until());
+        let nonces: Vec<Nonce> = self.model.questions.iter().filter(open).map(|q| q.nonce).collect();
         let lapsing = self.model.questions.iter().filter(|q| !q.answered && self.is_edge(q.until())).map(|q| q.nonce);
         let lapsing: Vec<Nonce> = lapsing.collect();
         let nonce = self.dice.pick_recent(if lapsing.is_empty() { &nonces } else { &lapsing });
@@ -346,10 +360,10 @@ impl Commands<'_> {
     }
 
     fn new_api_key(&mut self) -> Command {
-        let life = self.dice.pick(&[0, 1, MINUTE, 4 * HOUR, 4 * HOUR, YEAR]);
+        let life = self.dice.pick(&[0, 1, 1, MINUTE, MINUTE, HOUR, 4 * HOUR, YEAR]);
         let (workspace_id, api_key) = (self.any_workspace(), self.api_key());
         let role = self.dice.pick(&[Role::Runtime, Role::Runtime, Role::Read]);
-        let expires_at = self.dice.percent(40).then(|| self.now.saturating_add_ms(life));
+        let expires_at = self.dice.percent(70).then(|| self.now.saturating_add_ms(life));
         Command::Operator(Operation::CreateApiKey { workspace_id, api_key: NewApiKey { role, expires_at, ..api_key } })
     }
 

@@ -79,8 +79,19 @@ impl Log {
         }
         if request.is_some() && !decided.events.is_empty() {
             self.named.push((start..self.records.len(), decided.outcome.clone()));
+            self.assert_a_retry_gets_this_answer(command, now);
         }
         Ok(decided)
+    }
+
+    /// The same again at once leaves nothing, and is told what the last command was, which left the last records.
+    fn assert_a_retry_gets_this_answer(&mut self, command: &Command, now: Timestamp) {
+        let again = decide(&self.state, command, now, &mut self.ids).expect("whoever was answered is answered again");
+        let Outcome::Repeated(answered) = &again.outcome else { panic!("{:?} is no retry", again.outcome) };
+        assert!(again.events.is_empty(), "a retry leaves nothing");
+        let (last, outcome) = self.named.last().expect("the command itself");
+        assert_eq!(place(answered.first)..place(answered.first + answered.count), *last);
+        assert_eq!(self.first_answer(answered), *outcome);
     }
 
     /// What was answered to the command that left these records: its own records, all of them and no others.

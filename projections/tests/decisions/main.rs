@@ -1,7 +1,8 @@
 //! What the core decides: text tables, precedence, a slow model beside it, and what its receipts say.
 //!
 //! `log` commits as the writer does and audits what it stored, `table` reads the tables, `wording` puts outcomes and
-//! events into their words. To add a reason: a row in `tables/check.txt`, a pair in `tables/precedence.txt`.
+//! events into their words. `model` decides everything once more, `interpreter` the conditions, `commands` draws what both
+//! are asked. To add a reason: a row in `tables/check.txt`, a pair in `tables/precedence.txt`.
 
 #![expect(
     clippy::arithmetic_side_effects,

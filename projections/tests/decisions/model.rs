@@ -49,13 +49,13 @@ pub(crate) struct ApiKey {
     pub(crate) credential: Credential,
     pub(crate) workspace: WorkspaceId,
     pub(crate) role: Role,
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked: bool,
 }
 
 pub(crate) struct Grant {
     pub(crate) id: AuthorizationId,
-    workspace: WorkspaceId,
+    pub(crate) workspace: WorkspaceId,
     terms: Terms,
     expires_at: Timestamp,
     budget: Option<i64>,
@@ -84,12 +84,13 @@ pub(crate) struct Tombstone {
 
 /// A command that its caller named and that left records.
 pub(crate) struct Named {
-    workspace: WorkspaceId,
-    request: Request,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) request: Request,
     pub(crate) command: Command,
-    at: Timestamp,
-    first: u64,
-    count: u64,
+    pub(crate) at: Timestamp,
+    /// Log sequence of its first record.
+    pub(crate) first: u64,
+    pub(crate) count: u64,
     outcome: Outcome,
 }
 
@@ -223,6 +224,18 @@ impl Question {
     }
 }
 
+impl ApiKey {
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        !self.revoked && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl Grant {
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        !self.revoked && now < self.expires_at
+    }
+}
+
 impl Named {
     /// From when on its key is good for another request.
     pub(crate) fn lapses_at(&self) -> Timestamp {
@@ -285,8 +298,7 @@ impl Model {
 
     /// The key that these credentials open.
     pub(crate) fn key(&self, credential: &Credential, now: Timestamp) -> Option<&ApiKey> {
-        let live = |key: &&ApiKey| !key.revoked && key.expires_at.is_none_or(|end| now < end);
-        self.api_keys.iter().filter(live).find(|key| key.credential == *credential)
+        self.api_keys.iter().find(|key| key.credential == *credential && key.is_live(now))
     }
 
     fn remembered(&self, workspace: WorkspaceId, request: &Request, now: Timestamp) -> Option<&Named> {
@@ -650,7 +662,7 @@ impl Model {
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
         let escalations = self.escalations.iter().filter(|escalation| !escalation.used).map(Escalation::until);
         let requests = self.requests.iter().map(Named::lapses_at);
-        let api_keys = self.api_keys.iter().filter_map(|key| key.expires_at);
+        let api_keys = self.api_keys.iter().filter(|key| !key.revoked).filter_map(|key| key.expires_at);
         grants.chain(questions).chain(confirmations).chain(escalations).chain(requests).chain(api_keys).collect()
     }
 }

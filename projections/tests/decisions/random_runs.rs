@@ -59,6 +59,7 @@ fn the_core_agrees_with_the_model() {
     for reason in Reason::ALL {
         assert!(tally.get(reason.as_str()).is_some_and(|count| *count >= 100), "too few {}: {tally:?}", reason.as_str());
     }
+    assert!(tally.get("a key at its end").is_some_and(|count| *count >= 20), "too few keys at their end: {tally:?}");
     for what in REACHED {
         assert!(tally.get(*what).is_some_and(|count| *count >= 100), "too few `{what}`: {tally:?}");
     }
@@ -124,7 +125,10 @@ impl Run {
 
     /// What only the command, or what was before it, tells.
     fn tally_command(&self, command: &Command, answer: &Answer, mut count: impl FnMut(&str)) {
-        let Command::Caller { action, .. } = command else { return };
+        let Command::Caller { credential, action, .. } = command else { return };
+        if self.model.api_keys.iter().any(|key| key.credential == *credential && key.expires_at == Some(self.now)) {
+            count("a key at its end");
+        }
         match (action, answer) {
             (Action::Create(body), Answer::Created(..)) if matches!(body.source, Source::Bundle(_)) => count("created from a bundle"),
             (Action::CreateBundle(body), Answer::Bundled) => {

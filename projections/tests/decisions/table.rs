@@ -21,8 +21,9 @@
 //! api_key K2 role read style affixio expires 12:00 in W1
 //! revoke_api_key K2 in W1
 //! rotate S2 in W1
-//! grant G1 a max_per_day 2 confirm + b escalate to boss expires 12:00 budget 50 replaces G0
-//! grant G1 from B1 expires 12:00             from a bundle, which may leave out `expires`
+//! signing_keys W1; signer W1 at 10:00        what is in the key document, and who signs
+//! grant G2 a max_per_day 2 confirm + b escalate to boss expires 12:00 budget 50 replaces G1
+//! grant G2 from B1 expires 12:00             from a bundle, where `expires` may be left out
 //! revoke G1 by user superseded_by G2 notes enough
 //! check G1 a b on mail:1 with amount=5,kind="x" initiator bob session s1 cost 7
 //! approve N1 ttl 60; decline N1
