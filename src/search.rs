@@ -18,6 +18,8 @@ mod follower;
 mod index;
 mod tail;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use follower::{Indexing, IndexingError};
 pub use tail::Hit;

@@ -115,7 +115,7 @@ impl Indexing {
     }
 
     /// Indexes all that is there; false if something failed and is to be tried again.
-    fn catch_up(&mut self, is_over: impl Fn() -> bool) -> bool {
+    pub(super) fn catch_up(&mut self, is_over: impl Fn() -> bool) -> bool {
         if self.is_distrusted.load(Ordering::SeqCst) {
             self.index = None;
             self.snapshot.send_replace(Arc::default());

@@ -5,3 +5,4 @@ mod commands;
 mod kill;
 mod process;
 mod quickstart;
+mod search;

@@ -8,6 +8,7 @@ mod conditions;
 mod confirmations;
 mod escalations;
 mod page;
+mod receipts;
 mod tombstones;
 
 use allowlog_proto::api::envelope::FieldError;
