@@ -22,16 +22,17 @@ use allowlog_proto::chain::Hash;
 use tantivy::columnar::ColumnValues;
 use tantivy::directory::{Directory as _, MmapDirectory};
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::query::{BooleanQuery, EnableScoring, Query, Scorer, TermQuery, Weight};
+use tantivy::postings::SegmentPostings;
 use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema};
 use tantivy::{
-    DocId, FutureResult, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, SegmentReader, TantivyDocument,
-    TantivyError,
+    DocId, DocSet as _, FutureResult, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, SegmentReader,
+    TantivyDocument, TantivyError,
 };
 
 use crate::search::terms::{Filter, Term};
 
-/// Version of what is in the index. Another one is not read: the index is built anew.
+/// Version of what is in the index, to be raised when records that are stored get other terms. Another one is not read:
+/// the index is built anew.
 const FORMAT: u64 = 1;
 /// Memory for documents that are not committed; the least that tantivy takes.
 const MEMORY_BYTES: usize = 15_000_000;
@@ -223,7 +224,7 @@ impl Index {
         if !apart || !within || documents != self.mark.documents {
             return Err(IndexError::Wrong("its segments are not those of its last commit".to_owned()));
         }
-        Ok(Snapshot { position: self.mark.position, terms: Some(self.fields.terms), segments, _searcher: Some(searcher) })
+        Ok(Snapshot { position: self.mark.position, segments, source: Some((self.fields.terms, searcher)) })
     }
 
     /// Merges the newest segments of a snapshot if there are many of about the same size, beside whatever follows.
@@ -283,11 +284,10 @@ fn merge_from(sizes: &[DocId]) -> usize {
 pub(super) struct Snapshot {
     /// Log sequence behind the last indexed record.
     position: u64,
-    terms: Option<Field>,
     /// In the order of the log.
     segments: Vec<Segment>,
-    /// Keeps the files of the segments.
-    _searcher: Option<Searcher>,
+    /// The field that is searched, and what keeps the files of the segments.
+    source: Option<(Field, Searcher)>,
 }
 
 #[derive(Clone)]
@@ -307,11 +307,10 @@ impl Snapshot {
 
     /// The first sequences within the range that the filter wants, at most `want`.
     pub(super) fn first(&self, filter: &Filter, range: Range<u64>, want: usize) -> Result<Vec<u64>, IndexError> {
-        let mut found = Vec::new();
-        let Some(weight) = self.weight(filter)? else { return Ok(found) };
+        let (wanted, mut found) = (self.wanted(filter), Vec::new());
         for segment in &self.segments {
             if found.len() < want {
-                segment.first(&*weight, segment.documents(filter, &range), want, &mut found)?;
+                segment.first(&wanted, segment.documents(filter, &range), want, &mut found)?;
             }
         }
         Ok(found)
@@ -319,24 +318,18 @@ impl Snapshot {
 
     /// The last sequences within the range that the filter wants, at most `want`, the last one first.
     pub(super) fn last(&self, filter: &Filter, range: Range<u64>, want: usize) -> Result<Vec<u64>, IndexError> {
-        let mut found = Vec::new();
-        let Some(weight) = self.weight(filter)? else { return Ok(found) };
+        let (wanted, mut found) = (self.wanted(filter), Vec::new());
         for segment in self.segments.iter().rev() {
             if found.len() < want {
-                segment.last(&*weight, segment.documents(filter, &range), want, &mut found)?;
+                segment.last(&wanted, segment.documents(filter, &range), want, &mut found)?;
             }
         }
         Ok(found)
     }
 
-    fn weight(&self, filter: &Filter) -> Result<Option<Box<dyn Weight>>, IndexError> {
-        let (Some(field), Some(searcher)) = (self.terms, &self._searcher) else { return Ok(None) };
-        let term = |term: &Term| -> Box<dyn Query> {
-            Box::new(TermQuery::new(tantivy::Term::from_field_bytes(field, term.bytes()), IndexRecordOption::Basic))
-        };
-        let mut queries: Vec<_> = filter.terms().iter().map(term).collect();
-        let query = if queries.len() == 1 { queries.remove(0) } else { Box::new(BooleanQuery::intersection(queries)) };
-        Ok(Some(query.weight(EnableScoring::disabled_from_searcher(searcher))?))
+    fn wanted(&self, filter: &Filter) -> Vec<tantivy::Term> {
+        let Some((field, _)) = &self.source else { return Vec::new() };
+        filter.terms().iter().map(|term| tantivy::Term::from_field_bytes(*field, term.bytes())).collect()
     }
 }
 
@@ -365,42 +358,70 @@ impl Segment {
         partition_point(count, early)..partition_point(count, wanted)
     }
 
-    fn first(&self, weight: &dyn Weight, documents: Range<DocId>, want: usize, found: &mut Vec<u64>) -> Result<(), IndexError> {
-        if documents.is_empty() {
-            return Ok(());
-        }
-        let mut hits = self.scorer(weight, documents.start)?;
-        while hits.doc() < documents.end && found.len() < want {
-            found.push(self.sequence.get_val(hits.doc()));
-            hits.advance();
+    fn first(&self, wanted: &[tantivy::Term], documents: Range<DocId>, want: usize, found: &mut Vec<u64>) -> Result<(), IndexError> {
+        let Some(mut lists) = self.lists(wanted)? else { return Ok(()) };
+        let mut hit = lists.seek(documents.start);
+        while hit < documents.end && found.len() < want {
+            found.push(self.sequence.get_val(hit));
+            hit = lists.seek(hit.saturating_add(1));
         }
         Ok(())
     }
 
-    fn last(&self, weight: &dyn Weight, documents: Range<DocId>, want: usize, found: &mut Vec<u64>) -> Result<(), IndexError> {
+    fn last(&self, wanted: &[tantivy::Term], documents: Range<DocId>, want: usize, found: &mut Vec<u64>) -> Result<(), IndexError> {
         let (mut end, mut window) = (documents.end, WINDOW);
         while end > documents.start && found.len() < want {
+            // Lists are read forwards only, so each window begins them anew.
+            let Some(mut lists) = self.lists(wanted)? else { return Ok(()) };
             let start = end.saturating_sub(window).max(documents.start);
-            let mut hits = self.scorer(weight, start)?;
-            let mut here = Vec::new();
-            while hits.doc() < end {
-                here.push(hits.doc());
-                hits.advance();
+            let mut hits = Vec::new();
+            let mut hit = lists.seek(start);
+            while hit < end {
+                hits.push(hit);
+                hit = lists.seek(hit.saturating_add(1));
             }
             let missing = want.saturating_sub(found.len());
-            found.extend(here.iter().rev().take(missing).map(|document| self.sequence.get_val(*document)));
+            found.extend(hits.iter().rev().take(missing).map(|hit| self.sequence.get_val(*hit)));
             (end, window) = (start, window.saturating_mul(2));
         }
         Ok(())
     }
 
-    /// Goes through the hits from this document on. Lists are read forwards only, so each window has one of its own.
-    fn scorer(&self, weight: &dyn Weight, start: DocId) -> Result<Box<dyn Scorer>, IndexError> {
-        let mut hits = weight.scorer(&self.reader, 1.0)?;
-        if hits.doc() < start {
-            hits.seek(start);
+    /// The documents of each term; nothing if there are none of one of them.
+    fn lists(&self, wanted: &[tantivy::Term]) -> Result<Option<Lists>, IndexError> {
+        let mut lists = Vec::with_capacity(wanted.len());
+        for term in wanted {
+            let index = self.reader.inverted_index(term.field())?;
+            match index.read_postings(term, IndexRecordOption::Basic).map_err(TantivyError::from)? {
+                Some(list) => lists.push(list),
+                None => return Ok(None),
+            }
         }
-        Ok(hits)
+        // The shortest leads.
+        lists.sort_by_key(SegmentPostings::doc_freq);
+        Ok(Some(Lists(lists)))
+    }
+}
+
+/// Lists of documents in their order. What is in all of them is a hit.
+///
+/// The library's own intersection looks for its first hit in the whole segment before it can be told where to begin,
+/// which for two long lists without a common document is all the work there is, once for each window.
+struct Lists(Vec<SegmentPostings>);
+
+impl Lists {
+    /// The first hit at this document or behind it; a number beyond all documents if there is none.
+    fn seek(&mut self, mut document: DocId) -> DocId {
+        loop {
+            let mut next = document;
+            for list in &mut self.0 {
+                next = if list.doc() < next { list.seek(next) } else { list.doc() };
+            }
+            if next == document {
+                return document;
+            }
+            document = next;
+        }
     }
 }
 

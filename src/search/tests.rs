@@ -244,7 +244,7 @@ proptest! {
 fn an_index_goes_on_where_it_was_and_stays_in_order_when_it_is_merged() {
     let directory = tempfile::tempdir().unwrap();
     let mut world = World::new(1);
-    for round in 0..20 {
+    for round in 0..12 {
         let mut following = world.follow(Some(directory.path()));
         for _ in 0..5 {
             world.write(1 + round);

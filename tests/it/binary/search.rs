@@ -95,7 +95,7 @@ async fn a_damaged_index_is_built_anew_and_never_believed() {
         let process = Process::serve(&data, &[]);
         let client = Client::new(&process, &api_key);
         let id = client.grant().await;
-        for _ in 0..150 {
+        for _ in 0..80 {
             expected.push(client.check(&id).await.unwrap());
         }
         assert_eq!(client.walk("scope=s&order=asc").await, expected, "before: {name}");
@@ -119,7 +119,7 @@ async fn a_damaged_index_is_built_anew_and_never_believed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_while_indexing_leaves_every_list_complete() {
-    const KILLS: usize = 12;
+    const KILLS: usize = 8;
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
