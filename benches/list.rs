@@ -119,7 +119,9 @@ fn linear(store: &dyn Store, workspace_id: WorkspaceId, decision: &str) -> usize
             let receipt = allowlog_projections::receipts::receipt(&record);
             if record.workspace_id == workspace_id && receipt.is_some_and(|receipt| receipt.decision == decision) {
                 newest.push_back(record);
-                newest.truncate(PAGE);
+                if newest.len() > PAGE {
+                    newest.pop_front();
+                }
             }
         }
     }
@@ -216,7 +218,7 @@ impl Author {
     fn grant(&mut self) -> Command {
         self.turn += 1;
         // Every second authorization is one person's.
-        let user = if self.turn % 2 == 0 { 0 } else { self.turn };
+        let user = if self.turn.is_multiple_of(2) { 0 } else { self.turn };
         let body = format!(
             r#"{{"user_id":"user_{user}","agent_id":"mailer","scopes":["email.read","email.send"],"expires_at":"2099-01-01T00:00:00Z"}}"#
         );
@@ -227,8 +229,11 @@ impl Author {
         self.turn += 1;
         let turn = self.turn;
         let id = &self.authorizations[turn * 7_919 % self.authorizations.len()];
-        let (scope, resource) =
-            if turn % 2 == 0 { ("email.send", "mail:common".to_owned()) } else { ("email.read", format!("mail:{}", turn % 200_000)) };
+        let (scope, resource) = if turn.is_multiple_of(2) {
+            ("email.send", "mail:common".to_owned())
+        } else {
+            ("email.read", format!("mail:{}", turn % 200_000))
+        };
         let session = turn / 100;
         let body = format!(
             r#"{{"authorization_id":"{id}","scopes":["{scope}"],"resource":"{resource}","session_id":"s-{session}","context":{{"purpose":"daily summary","amount":12}}}}"#

@@ -120,7 +120,7 @@ impl World {
     fn follow(&self, dir: Option<&Path>) -> Following {
         let (wake, woken) = sync_channel(1);
         let (indexing, search) = Indexing::new(Arc::clone(&self.store) as _, dir.map(Path::to_owned), wake);
-        Following { indexing, search, woken: woken }
+        Following { indexing, search, woken }
     }
 }
 

@@ -58,7 +58,9 @@ fn files(search: &Path) -> Vec<PathBuf> {
 }
 
 /// What befalls the directory while the server is down.
-const DAMAGES: [(&str, fn(&Path)); 6] = [
+type Damage = fn(&Path);
+
+const DAMAGES: [(&str, Damage); 6] = [
     ("deleted", |search| fs::remove_dir_all(search).unwrap()),
     ("its list of segments deleted", |search| fs::remove_file(search.join("meta.json")).unwrap()),
     ("every file deleted", |search| files(search).iter().for_each(|path| fs::remove_file(path).unwrap())),
