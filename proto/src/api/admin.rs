@@ -149,7 +149,7 @@ pub struct WorkspaceBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownWorkspaceBody {
-    /// Which.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
     /// What people call it.
     pub name: Name,

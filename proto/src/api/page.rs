@@ -2,10 +2,13 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::query::{Parameters, limit};
 use crate::limits::PAGE_ITEMS_DEFAULT;
+use crate::schema::{Named, any_of, boolean, closed, collect, named, null, patterned};
 
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,15 +20,13 @@ pub struct PageQuery {
 }
 
 /// One page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize)]
 pub struct PageBody<T> {
     /// In the order of the list.
     pub items: Vec<T>,
     /// Whether there is another page.
     pub has_more: bool,
     /// What to ask that page with; null at the end.
-    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
@@ -55,5 +56,33 @@ impl<T> PageBody<T> {
     pub fn up_to(items: Vec<T>, next: Option<&str>) -> Self {
         let next_cursor = next.map(|name| BASE64URL_NOPAD.encode(name.as_bytes()));
         Self { items, has_more: next_cursor.is_some(), next_cursor }
+    }
+}
+
+impl<T: ToSchema> PartialSchema for PageBody<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(named::<T>()).max_items(usize::try_from(PAGE_ITEMS_MAX).ok());
+        let cursor = patterned("Opaque.", "^[A-Za-z0-9_-]+$", "YXV0aF8wMUtKTUpONTAwMDAwMDAwMDAwMDAwMDAwMQ");
+        let page = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("items", items.description(Some("In the order of the list.")))
+            .property("has_more", boolean().description(Some("Whether there is another page.")))
+            .property(
+                "next_cursor",
+                any_of([cursor.into(), null().into()]).description(Some("What to ask that page with; null at the end.")),
+            );
+        let page = ["items", "has_more", "next_cursor"].into_iter().fold(page, ObjectBuilder::required);
+        closed(page).description(Some("One page of a list.")).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for PageBody<T> {
+    // The name of the type alone would be the same for every list.
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("PageOf{}", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Named) {
+        collect::<T>(schemas);
     }
 }

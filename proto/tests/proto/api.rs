@@ -9,10 +9,14 @@ mod confirmations;
 mod escalations;
 mod page;
 mod receipts;
+mod schemas;
 mod tombstones;
 
 use allowlog_proto::api::envelope::FieldError;
 use allowlog_proto::json::{CanonicalObject, Value};
+use utoipa::ToSchema;
+
+use self::schemas::agreed;
 
 fn json(text: &str) -> Value {
     Value::parse(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"))
@@ -30,10 +34,10 @@ fn fields<T: std::fmt::Debug>(parsed: Result<T, Vec<FieldError>>) -> Vec<String>
 }
 
 /// Runs a table of a body and the fields it is refused for; none means that it is taken.
-fn table<T: std::fmt::Debug>(parse: impl Fn(&Value) -> Result<T, Vec<FieldError>>, rows: &[(&str, &[&str])]) {
+fn table<T: std::fmt::Debug + ToSchema>(parse: impl Fn(&Value) -> Result<T, Vec<FieldError>>, rows: &[(&str, &[&str])]) {
     let mut wrong = Vec::new();
     for (body, expected) in rows {
-        let found = fields(parse(&json(body)));
+        let found = fields(agreed(body, &parse));
         if found != *expected {
             wrong.push(format!("{body:.300}\n    expected {expected:?}\n    found    {found:?}"));
         }

@@ -185,9 +185,11 @@ pub struct AuthorizationBody {
     pub escalation_targets: Value,
     /// What all allows together may cost; absent, as the next, where there is no budget.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Micros, required = false)]
     pub budget_limit_micros: Option<Micros>,
     /// What the allows given so far cost.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Micros, required = false)]
     pub budget_spent_micros: Option<Micros>,
     /// Always pending.
     pub receipt: PendingReceipt,
@@ -197,7 +199,7 @@ pub struct AuthorizationBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownAuthorizationBody {
-    /// Which.
+    /// The authorization.
     pub authorization_id: AuthorizationId,
     /// `active`, `expired` or `revoked`.
     #[schema(schema_with = status)]
@@ -231,9 +233,11 @@ pub struct KnownAuthorizationBody {
     pub replaces: Option<AuthorizationId>,
     /// What all allows together may cost; absent, as the next, where there is no budget.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Micros, required = false)]
     pub budget_limit_micros: Option<Micros>,
     /// What the allows given so far cost.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Micros, required = false)]
     pub budget_spent_micros: Option<Micros>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::conditions::{self, PolicyEval};
@@ -15,7 +15,7 @@ use crate::json::{CanonicalObject, Object, Value};
 use crate::limits::{CONTEXT_BYTES_MAX, SAFE_INTEGER_MAX, SCOPES_CHECKED_MAX};
 use crate::money::Micros;
 use crate::reason::{Decision, Reason};
-use crate::schema::{Absent, Members, Signable, array, closed, describe, named, one_of, signable_object};
+use crate::schema::{Absent, Members, Signable, any_of, array, closed, describe, named, null, one_of, signable_object};
 use crate::text::{Approver, OpaqueId, Resource, ScopeName, SessionId};
 use crate::time::Timestamp;
 
@@ -147,8 +147,7 @@ fn as_map<S: Serializer>(results: &[(&str, ResultBody<'_>)], serializer: S) -> R
 }
 
 /// The answer for one scope. Members that do not apply are absent.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize)]
 pub struct ResultBody<'a> {
     /// The answer.
     pub decision: Decision,
@@ -158,11 +157,9 @@ pub struct ResultBody<'a> {
     pub receipt: ReceiptBody,
     /// Where a budget was evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<EvaluatedBudget>)]
     pub budget: Option<Value>,
     /// Where the scope has conditions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<PolicyEval>)]
     pub policy_eval: Option<Value>,
     /// On confirm: what the user's answer is posted to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +175,6 @@ pub struct ResultBody<'a> {
     pub escalation_id: Option<EscalationId>,
     /// On escalate: whom to ask, null if the grant does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Approver>)]
     pub escalation_to: Option<Option<&'a Approver>>,
     /// On escalate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,11 +184,46 @@ pub struct ResultBody<'a> {
     pub escalation: Option<EscalationBody<'a>>,
 }
 
+describe!(ResultBody<'_>, refers to [Reason, ReceiptBody, EvaluatedBudget, PolicyEval, Nonce, ScopeName, EscalationId, Approver, EscalationBody<'_>], {
+    let result = |decisions: &[&str]| {
+        let object = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .title(Some(decisions.join(" or ")))
+            .property("decision", one_of(decisions))
+            .property("reason", named::<Reason>())
+            .property("receipt", named::<ReceiptBody>())
+            .property("budget", named::<EvaluatedBudget>())
+            .property("policy_eval", named::<PolicyEval>());
+        with_required(closed(object), &["decision", "reason", "receipt"])
+    };
+    let confirm = result(&["confirm"])
+        .property("confirm_nonce", named::<Nonce>())
+        .property("confirm_expires_at", named::<Timestamp>())
+        .property("confirm_prompt_hint", named::<ScopeName>());
+    let escalate = result(&["escalate"])
+        .property("escalation_id", named::<EscalationId>())
+        .property("escalation_to", any_of([named::<Approver>(), null().into()]))
+        .property("escalation_expires_at", named::<Timestamp>())
+        .property("escalation", named::<EscalationBody<'_>>());
+    let about = "`budget` is there where a budget was evaluated, `policy_eval` where the scope has conditions. `confirm_nonce` is what the \
+                 user's answer is posted to, `escalation_id` what the third party's is; `escalation_to` is null if the grant does not say.";
+    OneOfBuilder::new()
+        .item(result(&["allow", "deny"]))
+        .item(with_required(confirm, &["confirm_nonce", "confirm_expires_at", "confirm_prompt_hint"]))
+        .item(with_required(escalate, &["escalation_id", "escalation_to", "escalation_expires_at", "escalation"]))
+        .description(Some(about))
+        .into()
+});
+
+fn with_required(object: ObjectBuilder, names: &[&str]) -> ObjectBuilder {
+    names.iter().copied().fold(object, ObjectBuilder::required)
+}
+
 /// An open escalation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EscalationBody<'a> {
-    /// Which.
+    /// The escalation.
     pub escalation_id: EscalationId,
     /// Always `pending`.
     #[schema(schema_with = pending)]

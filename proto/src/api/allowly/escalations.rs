@@ -65,7 +65,7 @@ fn status() -> RefOr<Schema> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolvedBody {
-    /// Which.
+    /// The escalation.
     pub escalation_id: EscalationId,
     /// `approved` or `rejected`.
     pub status: Resolution,
@@ -82,7 +82,7 @@ pub struct ResolvedBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownEscalationBody {
-    /// Which.
+    /// The escalation.
     pub escalation_id: EscalationId,
     /// `pending`, `approved`, `rejected`, or `expired` where nobody answered in time.
     #[schema(schema_with = status)]

@@ -47,7 +47,7 @@ describe!(TombstoneBody, refers to [Resource, Note, Absent], {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownTombstoneBody {
-    /// Which.
+    /// The tombstone.
     pub tombstone_id: TombstoneId,
     /// What is closed.
     pub resource: Resource,
@@ -62,7 +62,7 @@ pub struct KnownTombstoneBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LiftedTombstoneBody {
-    /// Which.
+    /// The tombstone.
     pub tombstone_id: TombstoneId,
     /// What is open again.
     pub resource: Resource,

@@ -8,12 +8,13 @@ use allowlog_proto::limits::METADATA_BYTES_MAX;
 use allowlog_proto::money::Micros;
 use allowlog_proto::text::BundleId;
 
+use super::schemas::agreed;
 use super::{DEFECTS, fields, json, table, with};
 
 const LEAST: &str = r#"{"user_id":"u","agent_id":"a","scopes":["email.send"],"expires_at":"2027-01-01T00:00:00Z"}"#;
 
 fn parse(body: &str) -> Result<CreateBody, Vec<FieldError>> {
-    CreateBody::parse(&json(body))
+    agreed(body, CreateBody::parse)
 }
 
 /// What an inline create says by itself.

@@ -3,6 +3,7 @@
 use allowlog_proto::api::allowly::{BundleBody, KnownBundleBody};
 use allowlog_proto::time::Timestamp;
 
+use super::schemas::agreed;
 use super::{fields, json, table, with};
 
 const LEAST: &str = r#"{"id":"b","agent_id":"a","scopes":["s"]}"#;
@@ -36,7 +37,7 @@ fn every_bundle() {
         (r#"{"default_expiry_days":"30"}"#, "body.default_expiry_days"),
         (r#"{"description":7}"#, "body.description"),
     ] {
-        assert_eq!(fields(BundleBody::parse(&json(&with(LEAST, changed)))), [expected], "{changed}");
+        assert_eq!(fields(agreed(&with(LEAST, changed), BundleBody::parse)), [expected], "{changed}");
     }
     let float = r#"{"id":"b","agent_id":"a","scopes":["s"],"default_expiry_days":30.0}"#;
     assert_eq!(fields(BundleBody::parse(&json(float))), ["body.default_expiry_days"]);

@@ -3,12 +3,13 @@
 use allowlog_proto::api::allowly::CheckBody;
 use allowlog_proto::json::Value;
 
+use super::schemas::agreed;
 use super::{DEFECTS, fields, json, table, with};
 
 const LEAST: &str = r#"{"authorization_id":"auth_1","scopes":["email.send"]}"#;
 
 fn parse(body: &str) -> Result<CheckBody, Vec<allowlog_proto::api::envelope::FieldError>> {
-    CheckBody::parse(&json(body))
+    agreed(body, CheckBody::parse)
 }
 
 #[test]

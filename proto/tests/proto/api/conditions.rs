@@ -3,11 +3,13 @@
 use allowlog_proto::api::allowly::{CreateBody, Source, shown_scope, signed_scope};
 use allowlog_proto::api::envelope::FieldError;
 
+use super::schemas::agreed;
 use super::{fields, json};
 
 fn constrained(constraints: &str) -> Result<CreateBody, Vec<FieldError>> {
     let scope = format!(r#"{{"name":"pay","constraints":{constraints}}}"#);
-    CreateBody::parse(&json(&format!(r#"{{"user_id":"u","agent_id":"a","scopes":[{scope}],"expires_at":"2027-01-01T00:00:00Z"}}"#)))
+    let body = format!(r#"{{"user_id":"u","agent_id":"a","scopes":[{scope}],"expires_at":"2027-01-01T00:00:00Z"}}"#);
+    agreed(&body, CreateBody::parse)
 }
 
 /// The scope as it is shown and signed, which must agree where it has constraints.
