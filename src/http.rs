@@ -19,7 +19,7 @@ pub mod allowly;
 mod call;
 mod docs;
 mod error;
-mod openapi;
+pub mod openapi;
 pub mod operations;
 mod routes;
 

@@ -27,6 +27,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 /// A new release may bring new files under the same names.
 const CACHED: HeaderValue = HeaderValue::from_static("max-age=3600");
+const CACHE_IS: &str = "`max-age=3600`";
 
 /// Every route for readers.
 pub fn routes() -> Routes {
@@ -43,7 +44,7 @@ async fn page() -> Response {
 
 fn page_entry() -> Entry {
     let text = ObjectBuilder::new().schema_type(Type::String);
-    Entry::open("Documentation", "documentation_page", "A page that shows this document").answers_with("text/html", "The page.", text)
+    Entry::open("Documentation", "documentation_page", "A page that shows this document").answers_with("text/html", "The page.", text).header("Cache-Control", CACHE_IS)
 }
 
 /// What the page is made of.
@@ -74,5 +75,6 @@ fn file_entry() -> Entry {
         .answers_with("text/javascript", "The file.", any())
         .or_as("text/css", any())
         .or_as("image/png", any())
+        .header("Cache-Control", CACHE_IS)
         .refuses_with(404, "`not_found`: the page has no such file.")
 }

@@ -6,6 +6,7 @@ use allowlog_proto::api::envelope::Envelope;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::ToSchema as _;
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, ServerBuilder};
@@ -53,9 +54,14 @@ refused before it gets here, without a body.
 
 **Retries.** Every `POST` and `DELETE` under `/v1` takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
 
+/// The document, as it is served.
+pub fn json() -> Bytes {
+    DOCUMENT.clone()
+}
+
 /// The document.
 pub async fn serve() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone())
+    ([(header::CONTENT_TYPE, "application/json")], json())
 }
 
 /// What the document says of itself.
@@ -72,7 +78,9 @@ pub fn serve_entry() -> Entry {
 
 fn document(entries: Vec<Documented>) -> OpenApi {
     let examples = Examples::read();
-    let mut components = ComponentsBuilder::new().schema_from::<Envelope>();
+    let mut envelope = Vec::new();
+    Envelope::schemas(&mut envelope);
+    let mut components = ComponentsBuilder::new().schema_from::<Envelope>().schemas_from_iter(envelope);
     let mut paths = PathsBuilder::new();
     for Documented { path, method, mut entry } in entries {
         components = components.schemas_from_iter(std::mem::take(&mut entry.schemas));

@@ -29,6 +29,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::document;
+
 /// Where the virtual clock stands at the start.
 pub const START: &str = "2026-03-01T10:00:00.000Z";
 pub const ADMIN_TOKEN: &str = "allowlog_admin_test";
@@ -185,12 +187,15 @@ impl Server {
     }
 }
 
-/// Sends a request through a router.
+/// Sends a request through a router. What the API answers must be what its document says.
 pub async fn send(router: &Router, request: Request<Body>) -> Reply {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-    Reply { status: parts.status, headers: parts.headers, text }
+    let reply = Reply { status: parts.status, headers: parts.headers, text };
+    document::hold(&method, &path, &reply);
+    reply
 }
 
 impl Reply {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
 
+mod document;
 mod harness;
 
 mod admin;
@@ -12,4 +13,5 @@ mod durable;
 mod envelope;
 mod exactness;
 mod faults;
+mod openapi;
 mod story;

@@ -1,6 +1,6 @@
 //! Examples: requests and answers of a short story that a test plays on the real server and compares with this file.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::openapi::example::{Example, ExampleBuilder};
 
 /// Written by the test `openapi`, when it is told to.
@@ -27,16 +27,18 @@ impl Examples {
         answered.filter_map(|(name, step)| Some((name.clone(), example(step.get("answer")?)))).collect()
     }
 
-    /// How it refused with this status, or how another did.
+    /// How it refused with this status.
     pub fn of_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
-        let own = self.steps(operation).find(|(_, step)| status(step) == u64::from(wanted));
-        own.and_then(|(_, step)| step.get("answer")).or_else(|| self.of_status(wanted))
+        self.of_own_error(operation, wanted).or_else(|| self.of_status(wanted))
     }
 
-    /// How any refused with this status.
+    /// How an error reads that means the same wherever it happens.
     pub fn of_status(&self, wanted: u16) -> Option<&Value> {
-        let steps = self.0.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
-        steps.into_iter().find(|step| status(step) == u64::from(wanted)).and_then(|step| step.get("answer"))
+        self.of_own_error("errors", wanted)
+    }
+
+    fn of_own_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
+        self.steps(operation).find(|(_, step)| status(step) == u64::from(wanted)).and_then(|(_, step)| step.get("answer"))
     }
 
     fn steps(&self, operation: &str) -> impl Iterator<Item = (&String, &Value)> {

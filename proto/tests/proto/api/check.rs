@@ -4,7 +4,7 @@ use allowlog_proto::api::allowly::CheckBody;
 use allowlog_proto::json::Value;
 
 use super::schemas::agreed;
-use super::{DEFECTS, fields, json, table, with};
+use super::{DEFECTS, fields, table, with};
 
 const LEAST: &str = r#"{"authorization_id":"auth_1","scopes":["email.send"]}"#;
 

@@ -43,7 +43,8 @@ fn has_twice(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_twice),
         Value::Object(object) => object.iter().any(|(_, value)| has_twice(value)),
-        other => *other == Value::Unsafe(Defect::DuplicateName),
+        Value::Unsafe(defect) => *defect == Defect::DuplicateName,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) => false,
     }
 }
 
@@ -105,7 +106,7 @@ fn places(value: &Json, here: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
     let below: Vec<(String, &Json)> = match value {
         Json::Object(object) => object.iter().map(|(name, value)| (name.clone(), value)).collect(),
         Json::Array(items) => items.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
-        _ => Vec::new(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Vec::new(),
     };
     for (step, value) in below {
         here.push(step);

@@ -1,0 +1,187 @@
+//! `/v1/openapi.json` and `/docs`
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::document::{Operation, document, misfit, operations, resolved};
+use crate::harness::{Server, send};
+
+mod story;
+
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"];
+
+/// Calls `look` with every value of the document that is an object, and where it is.
+fn walk(value: &'static Value, here: &str, look: &mut impl FnMut(&str, &'static Value)) {
+    match value {
+        Value::Object(members) => {
+            look(here, value);
+            // An example may hold anything.
+            let members = members.iter().filter(|(name, _)| !["example", "examples"].contains(&name.as_str()));
+            members.for_each(|(name, value)| walk(value, &format!("{here}/{name}"), look));
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{here}/{i}"), look)),
+        _ => {}
+    }
+}
+
+fn parameters(operation: Operation) -> Vec<&'static Value> {
+    operation.value["parameters"].as_array().unwrap().iter().map(resolved).collect()
+}
+
+#[tokio::test]
+async fn it_is_served_to_everybody_as_openapi_3_1() {
+    let server = Server::start().await;
+    let reply = send(&server.router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
+    assert_eq!((reply.status, &reply.headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
+    let read: utoipa::openapi::OpenApi = serde_json::from_str(&reply.text).unwrap();
+    assert!(reply.json()["openapi"].as_str().unwrap().starts_with("3.1."));
+    assert_eq!(read.paths.paths.len(), document()["paths"].as_object().unwrap().len());
+    assert_eq!(&reply.json(), document());
+}
+
+#[test]
+fn it_is_whole() {
+    let schemas = document()["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        jsonschema::meta::validate(schema).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+    let mut referred = BTreeSet::new();
+    walk(document(), "", &mut |here, value| {
+        if value.get("$ref").is_some_and(Value::is_string) {
+            assert!(resolved(value).is_object(), "{here}");
+            referred.insert(value["$ref"].as_str().unwrap());
+        }
+    });
+    for (kind, components) in document()["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes") {
+        for name in components.as_object().unwrap().keys() {
+            // No operation is asked with a method it does not take, or under a path that is none.
+            let is_for_readers = ["NotFound", "MethodNotAllowed"].contains(&name.as_str());
+            assert!(is_for_readers || referred.contains(format!("#/components/{kind}/{name}").as_str()), "nobody refers to {kind}/{name}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_says_all_there_is_to_say() {
+    let tags: BTreeSet<&str> = document()["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let mut ids = BTreeSet::new();
+    for operation in operations() {
+        let Operation { path, method, value } = operation;
+        assert!(ids.insert(value["operationId"].as_str().unwrap()), "{method} {path}: the id is taken");
+        assert!(value["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{method} {path}");
+        assert!(value["tags"].as_array().unwrap().iter().all(|tag| tags.contains(tag.as_str().unwrap())), "{method} {path}");
+        let named: Vec<(&str, &str)> =
+            parameters(operation).iter().map(|p| (p["in"].as_str().unwrap(), p["name"].as_str().unwrap())).collect();
+        let in_path: Vec<&str> = named.iter().filter(|(place, _)| *place == "path").map(|(_, name)| *name).collect();
+        let in_template: Vec<&str> = path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}')).collect();
+        assert_eq!(in_path, in_template, "{method} {path}");
+        assert!(named.contains(&("header", "X-Request-Id")), "{method} {path}");
+        let leaves_an_event = path.starts_with("/v1/") && method != "get";
+        assert_eq!(named.contains(&("header", "Idempotency-Key")), leaves_an_event, "{method} {path}");
+        let security = match path {
+            "/v1/openapi.json" | "/docs" | "/docs/{file}" | "/v1/workspaces/{id}/keys" => "[]",
+            _ if path.starts_with("/admin/") => r#"[{"admin_token":[]}]"#,
+            _ => r#"[{"api_key":[]}]"#,
+        };
+        assert_eq!(value["security"].to_string(), security, "{method} {path}");
+        let responses = value["responses"].as_object().unwrap();
+        assert_eq!(responses.keys().filter(|status| status.starts_with('2')).count(), 1, "{method} {path}");
+        for (status, response) in responses {
+            let response = resolved(response);
+            assert!(response["headers"].get("X-Request-Id").is_some(), "{method} {path} {status}");
+            let schema = &response["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(schema == "#/components/schemas/Envelope", !status.starts_with('2'), "{method} {path} {status}");
+            assert_eq!(response["headers"].get("Retry-After").is_some(), status == "503", "{method} {path} {status}");
+        }
+    }
+}
+
+/// The document and the router are made of the same lists; here they are looked at from outside.
+#[tokio::test]
+async fn it_has_the_routes_of_the_router_and_no_others() {
+    let server = Server::start().await;
+    let paths = document()["paths"].as_object().unwrap();
+    assert!(paths.len() > 20, "the walk finds the paths");
+    for (template, item) in paths {
+        let path: Vec<&str> = template.split('/').map(|step| if step.starts_with('{') { "x" } else { step }).collect();
+        let mut documented: BTreeSet<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        if documented.contains("GET") {
+            documented.insert("HEAD".to_owned());
+        }
+        for method in METHODS {
+            let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path.join("/"));
+            let reply = send(&server.router, request.body(Body::empty()).unwrap()).await;
+            if documented.contains(method) {
+                assert!(!reply.text.contains("No such route"), "{method} {template}: {}", reply.text);
+                assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {template}");
+            } else {
+                assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {template}: {}", reply.text);
+                let allowed = reply.headers["allow"].to_str().unwrap().split(',').map(str::to_owned).collect();
+                assert_eq!(documented, allowed, "{method} {template}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_example_fits_its_schema() {
+    let mut seen = 0;
+    let mut look = |here: &str, value: &'static Value| {
+        let one = value.get("example").into_iter();
+        // Of a media type or a parameter they have names, of a schema they are a list.
+        let named = value.get("examples").and_then(Value::as_object).into_iter().flatten().map(|(_, example)| &example["value"]);
+        let listed = value.get("examples").and_then(Value::as_array).into_iter().flatten();
+        let schema = value.get("schema").unwrap_or(value);
+        for example in one.chain(named).chain(listed) {
+            seen += 1;
+            assert_eq!(misfit(schema, example), None, "{here}: {example}");
+        }
+    };
+    walk(document(), "", &mut look);
+    assert!(seen > 100, "the walk finds the examples: {seen}");
+}
+
+#[test]
+fn every_body_has_an_example() {
+    for Operation { path, method, value } in operations().into_iter().filter(|o| !o.path.starts_with("/docs") && o.path != "/v1/openapi.json") {
+        let has = |content: &'static Value| {
+            let content = &content["content"]["application/json"];
+            content.get("example").is_some() || content["examples"].as_object().is_some_and(|examples| !examples.is_empty())
+        };
+        if let Some(body) = value.get("requestBody").filter(|body| body["content"]["application/json"]["schema"].get("$ref").is_some()) {
+            assert!(has(body), "{method} {path}");
+        }
+        for (status, response) in value["responses"].as_object().unwrap() {
+            assert!(has(resolved(response)), "{method} {path} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere() {
+    let server = Server::start().await;
+    let page = server.get("/docs").await;
+    assert_eq!((page.status, &page.headers["content-type"]), (StatusCode::OK, &"text/html; charset=utf-8".parse().unwrap()));
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src 'self';"));
+    let links: Vec<&str> = page.text.split(['"', '\'']).filter(|text| text.starts_with("http") || text.starts_with('/')).collect();
+    assert_eq!(links.len(), 5, "{links:?}");
+    for link in links {
+        assert!(link.starts_with("/docs/") || link == "/v1/openapi.json", "{link}");
+        let response = server.router.clone().oneshot(Request::get(link).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{link}");
+        let media_type = match link.rsplit('.').next() {
+            Some("js") => "text/javascript",
+            Some("css") => "text/css",
+            Some("png") => "image/png",
+            _ => "application/json",
+        };
+        assert_eq!(response.headers()["content-type"], media_type, "{link}");
+    }
+    for unknown in ["/docs/index.html", "/docs/..%2fCargo.toml", "/docs/%ff"] {
+        assert_eq!(server.get(unknown).await.error(), (404, "not_found".into()), "{unknown}");
+    }
+}
