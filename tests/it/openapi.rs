@@ -12,6 +12,8 @@ use crate::harness::{Server, send};
 
 mod story;
 
+/// The OpenAPI Initiative's own schema of documents of version 3.1, as published on 2022-10-07 under the Apache licence 2.0.
+const SPECIFIED: &str = include_str!("openapi/oas-3.1.json");
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"];
 
 /// Calls `look` with every value of the document that is an object, and where it is.
@@ -37,10 +39,12 @@ async fn it_is_served_to_everybody_as_openapi_3_1() {
     let server = Server::start().await;
     let reply = send(&server.router, Request::get("/v1/openapi.json").body(Body::empty()).unwrap()).await;
     assert_eq!((reply.status, &reply.headers["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
-    let read: utoipa::openapi::OpenApi = serde_json::from_str(&reply.text).unwrap();
-    assert!(reply.json()["openapi"].as_str().unwrap().starts_with("3.1."));
-    assert_eq!(read.paths.paths.len(), document()["paths"].as_object().unwrap().len());
     assert_eq!(&reply.json(), document());
+    let specified: Value = serde_json::from_str(SPECIFIED).unwrap();
+    let validator = jsonschema::draft202012::new(&specified).unwrap();
+    let problems: Vec<_> = validator.iter_errors(document()).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert!(!validator.is_valid(&serde_json::json!({ "openapi": "3.1.0", "info": {}, "paths": {} })), "this test can fail");
 }
 
 #[test]
@@ -116,7 +120,8 @@ async fn it_has_the_routes_of_the_router_and_no_others() {
             let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path.join("/"));
             let reply = send(&server.router, request.body(Body::empty()).unwrap()).await;
             if documented.contains(method) {
-                assert!(!reply.text.contains("No such route"), "{method} {template}: {}", reply.text);
+                let is_unknown = reply.status == StatusCode::NOT_FOUND && reply.text.contains("No such route");
+                assert!(!is_unknown, "{method} {template}");
                 assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {template}");
             } else {
                 assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {template}: {}", reply.text);
