@@ -59,6 +59,12 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli/progress.rs"]),
     ("reqwest", &["src/cli/~"]),
     ("axum", &["src/http.rs", "src/http/~", "src/cli/serve.rs", "src/cli/serve/~"]),
+    // What the document says of a type is said where the type is; what it says of a route, in the faces.
+    ("utoipa", &["proto/src/~", "src/http/~"]),
+    ("utoipa_swagger_ui", &["src/http/docs.rs"]),
+    // A route that is not in a face's list would not be in the document either.
+    (".route(", &["src/http/routes.rs", "src/http/allowly.rs", "src/http/admin.rs", "src/http/docs.rs", "src/http/operations.rs"]),
+    ("Router::new", &["src/http/routes.rs", "src/http/operations.rs"]),
     ("clap", &["src/cli.rs", "src/cli/~", "src/main.rs"]),
     ("MiMalloc", &["src/main.rs"]),
 ];

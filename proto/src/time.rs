@@ -155,7 +155,7 @@ impl PartialSchema for GivenTimestamp {
     fn schema() -> RefOr<Schema> {
         let pattern = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$";
         let about = "RFC 3339 with an offset, 1970 to 9999; digits below the millisecond are cut.";
-        let text = crate::schema::patterned(about, pattern, "2027-01-31T12:00:00+02:00");
+        let text = crate::schema::patterned(about, pattern, "2099-01-31T12:00:00+02:00");
         text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
     }
 }

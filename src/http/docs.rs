@@ -44,7 +44,9 @@ async fn page() -> Response {
 
 fn page_entry() -> Entry {
     let text = ObjectBuilder::new().schema_type(Type::String);
-    Entry::open("Documentation", "documentation_page", "A page that shows this document").answers_with("text/html", "The page.", text).header("Cache-Control", CACHE_IS)
+    Entry::open("Documentation", "documentation_page", "A page that shows this document")
+        .answers_with("text/html", "The page.", text)
+        .header("Cache-Control", CACHE_IS)
 }
 
 /// What the page is made of.

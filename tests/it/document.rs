@@ -65,7 +65,8 @@ pub fn hold(method: &Method, path: &str, reply: &Reply) {
     let asked = if *method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
     let Some(operation) = operations().into_iter().find(|o| o.method == asked && is_path(o.path, path)) else { return };
     let here = format!("{method} {path}: {} {}", reply.status, reply.text);
-    let response = operation.value["responses"].get(reply.status.as_str()).unwrap_or_else(|| panic!("no such status is documented: {here:.600}"));
+    let response =
+        operation.value["responses"].get(reply.status.as_str()).unwrap_or_else(|| panic!("no such status is documented: {here:.600}"));
     let response = resolved(response);
     for (name, header) in response["headers"].as_object().unwrap() {
         let value = reply.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {here:.600}"));

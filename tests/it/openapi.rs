@@ -152,7 +152,9 @@ fn every_example_fits_its_schema() {
 
 #[test]
 fn every_body_has_an_example() {
-    for Operation { path, method, value } in operations().into_iter().filter(|o| !o.path.starts_with("/docs") && o.path != "/v1/openapi.json") {
+    for Operation { path, method, value } in
+        operations().into_iter().filter(|o| !o.path.starts_with("/docs") && o.path != "/v1/openapi.json")
+    {
         let has = |content: &'static Value| {
             let content = &content["content"]["application/json"];
             content.get("example").is_some() || content["examples"].as_object().is_some_and(|examples| !examples.is_empty())

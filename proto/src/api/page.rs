@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::query::{Parameters, limit};
-use crate::limits::PAGE_ITEMS_DEFAULT;
+use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::schema::{Named, any_of, boolean, closed, collect, named, null, patterned};
 
 /// Which page of a list.
@@ -61,7 +61,7 @@ impl<T> PageBody<T> {
 
 impl<T: ToSchema> PartialSchema for PageBody<T> {
     fn schema() -> RefOr<Schema> {
-        let items = ArrayBuilder::new().items(named::<T>()).max_items(usize::try_from(PAGE_ITEMS_MAX).ok());
+        let items = ArrayBuilder::new().items(named::<T>()).max_items(Some(PAGE_ITEMS_MAX));
         let cursor = patterned("Opaque.", "^[A-Za-z0-9_-]+$", "YXV0aF8wMUtKTUpONTAwMDAwMDAwMDAwMDAwMDAwMQ");
         let page = ObjectBuilder::new()
             .schema_type(Type::Object)

@@ -103,16 +103,16 @@ fn parameters() -> [(&'static str, Parameter); 4] {
         let parameter = ParameterBuilder::new().name(name).parameter_in(at).required(Required::False);
         parameter.description(Some(about)).schema(Some(schema)).build()
     };
-    let id = "What the caller calls this request; echoed in the answer.";
+    let id = "What the caller calls this request; 1 to 1024 bytes are echoed in the answer, anything else is passed over.";
     let key = "Names the call, so that its retry within 24 h gets the first answer and counts nothing twice. With another request: 422.";
     let limit = "Items at most; an empty value means the default.";
     let limits = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(PAGE_ITEMS_MAX));
     let cursor = "The `next_cursor` of the page before; an empty value means the first page.";
     let keys = text().min_length(Some(1)).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)).pattern(Some("^[!-~]+$"));
     [
-        ("RequestId", optional("X-Request-Id", ParameterIn::Header, id, text().min_length(Some(1)).max_length(Some(1024)))),
-        ("IdempotencyKey", optional("Idempotency-Key", ParameterIn::Header, key, keys.examples(["send-42-attempt"]))),
+        ("RequestId", optional("X-Request-Id", ParameterIn::Header, id, text())),
+        ("IdempotencyKey", optional("Idempotency-Key", ParameterIn::Header, key, keys)),
         ("Limit", optional("limit", ParameterIn::Query, limit, limits.default(Some(PAGE_ITEMS_DEFAULT.into())))),
-        ("Cursor", optional("cursor", ParameterIn::Query, cursor, text())),
+        ("Cursor", optional("cursor", ParameterIn::Query, cursor, text().pattern(Some("^[A-Za-z0-9_-]*$")))),
     ]
 }
