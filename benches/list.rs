@@ -222,7 +222,11 @@ impl Author {
         let body = format!(
             r#"{{"user_id":"user_{user}","agent_id":"mailer","scopes":["email.read","email.send"],"expires_at":"2099-01-01T00:00:00Z"}}"#
         );
-        Command::Caller(credential(), Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+        Command::Caller {
+            credential: credential(),
+            request: None,
+            action: Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())),
+        }
     }
 
     fn check(&mut self) -> Command {
@@ -238,7 +242,11 @@ impl Author {
         let body = format!(
             r#"{{"authorization_id":"{id}","scopes":["{scope}"],"resource":"{resource}","session_id":"s-{session}","context":{{"purpose":"daily summary","amount":12}}}}"#
         );
-        Command::Caller(credential(), Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+        Command::Caller {
+            credential: credential(),
+            request: None,
+            action: Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())),
+        }
     }
 
     fn commit(&mut self, store: &dyn Store, commands: &[Command]) {

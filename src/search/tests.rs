@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use allowlog_proto::chain::Chain;
-use allowlog_proto::event::{AuthorizationEvent, CheckEvent, Decided, Event, Granted, Subject, Verdict, WorkspaceEvent};
+use allowlog_proto::event::{
+    AuthorizationEvent, CheckEvent, Decided, Evaluation, Event, Granted, Plan, Subject, Terms, Verdict, WorkspaceEvent,
+};
 use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::{AuthorizationId, ReceiptId, WorkspaceId};
 use allowlog_proto::json::CanonicalObject;
@@ -75,17 +77,21 @@ impl World {
         let authorization_id = authorization(self.random(4));
         let policy_version = PolicyVersion::CURRENT;
         match self.random(10) {
-            0 | 1 => Event::Workspace(WorkspaceEvent::Created { name: Name::new("w").unwrap() }),
+            0 | 1 => Event::Workspace(WorkspaceEvent::Created { name: Name::new("w").unwrap(), plan: Plan::Free }),
             2 => Event::Authorization(AuthorizationEvent::Granted(Box::new(Granted {
                 receipt_id,
                 authorization_id,
                 user_id,
-                agent_id,
-                scopes: Vec::new(),
-                requires_confirm_for: Vec::new(),
-                requires_escalation_for: Vec::new(),
-                escalation_targets: Vec::new(),
+                terms: Terms {
+                    agent_id,
+                    scopes: Vec::new(),
+                    requires_confirm_for: Vec::new(),
+                    requires_escalation_for: Vec::new(),
+                    escalation_targets: Vec::new(),
+                },
                 expires_at: Timestamp::MAX,
+                budget_limit: None,
+                bundle_id: None,
                 replaces: None,
                 metadata: CanonicalObject::default(),
                 policy_version,
@@ -93,7 +99,7 @@ impl World {
             kind => {
                 let subject = match kind {
                     3 => Subject::Unknown { asked: OpaqueId::new("x").unwrap() },
-                    _ => Subject::Known { authorization_id, user_id, agent_id },
+                    _ => Subject::Known { authorization_id, user_id, agent_id, expires_at: Timestamp::MAX },
                 };
                 let (resource, session) = (self.random(4), self.random(4));
                 Event::Check(CheckEvent::Decided(Arc::new(Decided {
@@ -104,6 +110,8 @@ impl World {
                     session_id: (session < 3).then(|| SessionId::new(RESOURCES[session as usize]).unwrap()),
                     estimated_cost: None,
                     context: CanonicalObject::default(),
+                    budget: None,
+                    evaluation: Evaluation::NoConditions,
                     verdict: if kind % 2 == 0 { Verdict::Deny } else { Verdict::Allow { consumed: None } },
                     reason: Reason::ScopeNotAuthorized,
                     policy_version,
