@@ -32,6 +32,15 @@ pub fn find(
     id: ReceiptId,
     keys: &[SigningKey],
 ) -> Result<Option<Standing>, StoreError> {
+    let found = locate(store, workspace_id, id)?;
+    found.map(|(sequence, record)| standing(store, keyring, sequence, record, keys)).transpose()
+}
+
+/// The record of a workspace's receipt, with its log sequence.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<(u64, Record)>, StoreError> {
     for frame in store.scan(store.locate(id.time_ms())?) {
         let frame = frame?;
         if frame.header().first_time_ms > id.time_ms() {
@@ -45,7 +54,7 @@ pub fn find(
         for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
             let record = Record::decode(bytes).map_err(|e| damaged(e.to_string()))?;
             if record.workspace_id == workspace_id && record.event.receipt_id() == Some(id) {
-                return standing(store, keyring, sequence, record, keys).map(Some);
+                return Ok(Some((sequence, record)));
             }
         }
     }

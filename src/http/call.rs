@@ -148,6 +148,15 @@ async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     }
 }
 
+/// A cursor that the list has not given.
+pub fn unknown_cursor() -> ApiError {
+    ApiError::invalid(vec![no_cursor()])
+}
+
+fn no_cursor() -> FieldError {
+    FieldError::new("query.cursor", "is no cursor that this list has given")
+}
+
 /// Which page of a list is asked for; `after` names the last item of the page before.
 pub struct PageOf<I> {
     /// Items at most.
@@ -170,7 +179,7 @@ pub async fn page<I, T>(
     let PageQuery { limit, after } = PageQuery::read(&mut parameters);
     let more = more(&mut parameters);
     let read = parameters.finish(more).and_then(|more| match after.as_deref().map(id) {
-        Some(None) => Err(vec![FieldError::new("query.cursor", "is no cursor that this list has given")]),
+        Some(None) => Err(vec![no_cursor()]),
         after => Ok((PageOf { limit, after: after.flatten() }, more)),
     });
     match read {

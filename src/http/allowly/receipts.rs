@@ -19,11 +19,10 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::path_id;
 use crate::app::App;
-use crate::http::call::PageOf;
 use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
 use crate::log::StoreError;
-use crate::receipts::{Standing, find as find_in_log, is_signed};
+use crate::receipts::{Standing, find as find_in_log, is_signed, locate};
 use crate::search::{Facet, Filter, Order, Page, Request};
 
 /// The receipt as it stands.
@@ -49,17 +48,21 @@ pub fn by_id_entry() -> Entry {
 
 /// A page of the receipts of the caller's workspace that fit the query.
 pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
-    let sequence = |text: &str| text.parse().ok();
-    let (credential, page, query) = call::page(&app, &headers, &uri, sequence, ReceiptsQuery::read).await?;
+    let (credential, page, query) = call::page(&app, &headers, &uri, ReceiptId::parse, ReceiptsQuery::read).await?;
     let keys = |state: &CoreState, workspace_id| state.workspace(workspace_id).map(|w| w.signing_keys.clone()).unwrap_or_default();
     let read = app.engine.read_as(credential, move |state, workspace_id, _| (workspace_id, keys(state, workspace_id)));
     let (workspace_id, keys) = read.await?;
     // The index and the log are read beside the threads that answer.
     let found = tokio::task::spawn_blocking(move || {
-        let page = app.search.find(&request(workspace_id, &query, &page))?;
-        body(&app, &page, &keys).map(|body| Json(body).into_response())
+        // The cursor names a receipt of the workspace: its place in the log is nobody's business.
+        let after = match page.after {
+            None => None,
+            Some(id) => Some(locate(&app.store, workspace_id, id)?.ok_or_else(call::unknown_cursor)?.0),
+        };
+        let page = app.search.find(&request(workspace_id, &query, after, page.limit))?;
+        Ok::<_, ApiError>(Json(body(&app, &page, &keys)?).into_response())
     });
-    Ok(found.await.map_err(|_| ApiError::internal())??)
+    found.await.map_err(|_| ApiError::internal())?
 }
 
 pub fn list_entry() -> Entry {
@@ -84,7 +87,7 @@ pub fn list_entry() -> Entry {
         .answers::<PageBody<ReceiptItem<'static>>>(200, "A page.")
 }
 
-fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery, page: &PageOf<u64>) -> Request {
+fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery, after: Option<u64>, limit: usize) -> Request {
     let facets = [
         (Facet::AuthorizationId, query.authorization_id.as_deref()),
         (Facet::UserId, query.user_id.as_deref()),
@@ -104,7 +107,7 @@ fn request(workspace_id: WorkspaceId, query: &ReceiptsQuery, page: &PageOf<u64>)
         allowly::Order::Ascending => Order::Ascending,
         allowly::Order::Descending => Order::Descending,
     };
-    Request { filter, order, after: page.after, limit: page.limit }
+    Request { filter, order, after, limit }
 }
 
 fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<PageBody<ReceiptItem<'p>>, StoreError> {
@@ -125,8 +128,8 @@ fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<PageBody<R
             created_at: receipt.issued_at,
         });
     }
-    let last = page.hits.last().filter(|_| page.has_more);
-    Ok(PageBody::up_to(items, last.map(|hit| hit.sequence.to_string()).as_deref()))
+    let last = items.last().filter(|_| page.has_more).map(|item| item.receipt_id.to_string());
+    Ok(PageBody::up_to(items, last.as_deref()))
 }
 
 /// The receipt of a workspace; the log is read beside the threads that answer.
