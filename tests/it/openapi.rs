@@ -97,6 +97,12 @@ fn every_operation_says_all_there_is_to_say() {
         for (status, response) in responses {
             let response = resolved(response);
             assert!(response["headers"].get("X-Request-Id").is_some(), "{method} {path} {status}");
+            for link in response.get("links").and_then(Value::as_object).into_iter().flat_map(|links| links.values()) {
+                let target =
+                    operations().into_iter().find(|o| o.value["operationId"] == link["operationId"]).expect("a link leads somewhere");
+                let mut given = link["parameters"].as_object().unwrap().keys();
+                assert!(given.all(|name| target.path.contains(&format!("{{{name}}}"))), "{method} {path}: {link}");
+            }
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
             assert_eq!(schema == "#/components/schemas/Envelope", !status.starts_with('2'), "{method} {path} {status}");
             assert_eq!(response["headers"].get("Retry-After").is_some(), status == "503", "{method} {path} {status}");

@@ -65,6 +65,13 @@ pub fn create_entry() -> Entry {
         .about("With its first signing key and its first API key, whose text is in this answer and nowhere else.")
         .body::<NewWorkspaceBody>(BODY_BYTES_MAX)
         .answers::<WorkspaceBody>(201, "The workspace, with a secret.")
+        .leads_to("get_workspace", "id", "workspace_id")
+        .leads_to("change_workspace", "id", "workspace_id")
+        .leads_to("create_api_key", "id", "workspace_id")
+        .leads_to("list_api_keys", "id", "workspace_id")
+        .leads_to("rotate_signing_key", "id", "workspace_id")
+        .leads_to("list_signing_keys", "id", "workspace_id")
+        .leads_to("key_document", "id", "workspace_id")
 }
 
 /// Gives a workspace another name or another plan; what was granted before stays as it is.

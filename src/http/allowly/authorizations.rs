@@ -53,6 +53,9 @@ pub fn create_entry() -> Entry {
         .about("A person lets an agent do something, within limits, until a date. An authorization never changes afterwards.")
         .body::<CreateBody>(BODY_METADATA_BYTES_MAX)
         .answers::<AuthorizationBody>(201, "The authorization. Its receipt is always pending here.")
+        .leads_to("get_authorization", "id", "authorization_id")
+        .leads_to("revoke_authorization", "id", "authorization_id")
+        .leads_to("get_receipt", "id", "receipt/receipt_id")
         .refuses_with(402, "`budget_plan_required` or `payment_required`: budgets and escalations need the plan `pro` or `enterprise`.")
         .refuses_with(404, "`not_found`: there is no such bundle.")
 }
@@ -119,6 +122,7 @@ pub fn revoke_entry() -> Entry {
         .names::<AuthorizationId>("id", "Its id.")
         .optional_body::<RevokeBody>(BODY_BYTES_MAX)
         .answers::<RevokedBody>(200, "It is revoked.")
+        .leads_to("get_receipt", "id", "receipt/receipt_id")
         .refuses_with(404, "`not_found`: the workspace has no such authorization.")
         .refuses_with(409, "`conflict`: it is revoked already.")
 }

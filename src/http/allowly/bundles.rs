@@ -30,6 +30,7 @@ pub fn create_entry() -> Entry {
     Entry::acts("Bundles", "create_bundle", "Keep a set of scopes to grant from")
         .body::<BundleBody>(BODY_METADATA_BYTES_MAX)
         .answers::<KnownBundleBody>(201, "The bundle.")
+        .leads_to("delete_bundle", "id", "id")
         .refuses_with(409, "`conflict`: a live bundle has this id.")
 }
 

@@ -14,7 +14,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
-
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::path_id;
@@ -81,8 +80,8 @@ pub fn list_entry() -> Entry {
         .query("scope", "Of checks of this scope.", text())
         .query("event", "Of this event: `authorization.create`, `authorization.revoke` or `escalation.resolve`.", text())
         .query("decision", "With this decision.", text())
-        .query("from", "Issued at this instant or later; RFC 3339 with an offset.", instant())
-        .query("to", "Issued before this instant; RFC 3339 with an offset.", instant())
+        .query("from", "Issued at this instant or later; RFC 3339 with an offset, 1970 to 9999.", instant())
+        .query("to", "Issued before this instant; RFC 3339 with an offset, 1970 to 9999.", instant())
         .query("order", "Oldest first, or newest first.", text().enum_values(Some(["asc", "desc"])))
         .answers::<PageBody<ReceiptItem<'static>>>(200, "A page.")
 }

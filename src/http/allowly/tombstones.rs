@@ -33,6 +33,7 @@ pub fn place_entry() -> Entry {
         .about("From the next check on, everything on exactly this resource is denied.")
         .body::<TombstoneBody>(BODY_BYTES_MAX)
         .answers::<KnownTombstoneBody>(201, "The tombstone.")
+        .leads_to("lift_tombstone", "id", "tombstone_id")
         .refuses_with(409, "`conflict`: the resource has a tombstone already.")
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -48,6 +49,7 @@ struct Answer {
     about: &'static str,
     contents: Vec<(&'static str, RefOr<Schema>)>,
     headers: Vec<(&'static str, &'static str)>,
+    links: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl Entry {
@@ -149,13 +151,19 @@ impl Entry {
     pub fn answers<T: ToSchema>(mut self, status: u16, about: &'static str) -> Self {
         self.collect::<T>();
         let schema = Ref::from_schema_name(T::name()).into();
-        self.answers.push(Answer { status, about, contents: vec![("application/json", schema)], headers: Vec::new() });
+        self.answers.push(Answer { status, about, contents: vec![("application/json", schema)], headers: Vec::new(), links: Vec::new() });
         self
     }
 
     /// An answer that is none of this API's bodies.
     pub fn answers_with(mut self, media_type: &'static str, about: &'static str, schema: impl Into<RefOr<Schema>>) -> Self {
-        self.answers.push(Answer { status: 200, about, contents: vec![(media_type, schema.into())], headers: Vec::new() });
+        self.answers.push(Answer {
+            status: 200,
+            about,
+            contents: vec![(media_type, schema.into())],
+            headers: Vec::new(),
+            links: Vec::new(),
+        });
         self
     }
 
@@ -171,6 +179,14 @@ impl Entry {
     pub fn header(mut self, name: &'static str, about: &'static str) -> Self {
         if let Some(answer) = self.answers.last_mut() {
             answer.headers.push((name, about));
+        }
+        self
+    }
+
+    /// Another operation whose part `parameter` of the path is the member `member` of the answer that was described last.
+    pub fn leads_to(mut self, operation: &'static str, parameter: &'static str, member: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.links.push((operation, parameter, member));
         }
         self
     }
@@ -240,6 +256,11 @@ impl Answer {
         let header = |response: ResponseBuilder, (name, about): (&str, &str)| {
             response.header(name, HeaderBuilder::new().schema(Some(text())).description(Some(about)).build())
         };
-        shared::with_request_id(self.headers.into_iter().fold(response, header)).build()
+        let link = |response: ResponseBuilder, (operation, parameter, member): (&str, &str, &str)| {
+            let link = LinkBuilder::new().operation_id(operation).parameter(parameter, format!("$response.body#/{member}"));
+            response.link(operation, link.build())
+        };
+        let response = self.headers.into_iter().fold(response, header);
+        shared::with_request_id(self.links.into_iter().fold(response, link)).build()
     }
 }

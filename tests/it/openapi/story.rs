@@ -190,6 +190,7 @@ async fn checks(story: &mut Story<'_>, id: &str) {
     story.post("answer_confirmation: no", &path, json!({ "approved": false })).await;
     let receipt = text(&asked["results"]["email.read"]["receipt"], "receipt_id");
     story.server.signed_receipt(receipt).await;
+    story.read("list_receipts: a chain from its beginning", &format!("/v1/receipts?authorization_id={id}&limit=2")).await;
     story.read("get_receipt: signed", &format!("/v1/receipts/{receipt}")).await;
     story.read("get_receipt: unknown", "/v1/receipts/rcp_01ARZ3NDEKTSV4RRFFQ69G5FAV").await;
 }

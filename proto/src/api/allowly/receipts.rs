@@ -131,7 +131,7 @@ fn order(text: &str) -> Result<Order, String> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptItem<'a> {
-    /// Which.
+    /// The receipt.
     pub receipt_id: ReceiptId,
     /// Null on a check that matched nothing.
     #[schema(required)]
