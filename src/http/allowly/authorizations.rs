@@ -70,9 +70,10 @@ pub async fn by_id(
     let id = AuthorizationId::parse(&path_id(path));
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let id = id?;
-        Some(known(id, state.authorization(workspace_id, id)?, now))
+        Some((id, state.authorization(workspace_id, id)?.clone(), now))
     });
-    read.await?.map(Json).ok_or_else(|| ApiError::not_found("authorization"))
+    let (id, authorization, now) = read.await?.ok_or_else(|| ApiError::not_found("authorization"))?;
+    Ok(Json(known(id, &authorization, now)))
 }
 
 pub fn by_id_entry() -> Entry {
@@ -87,9 +88,12 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     let (credential, page, ()) = call::page(&app, &headers, &uri, AuthorizationId::parse, |_| ()).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let behind = state.authorizations(workspace_id, page.after).rev().take(page.limit.saturating_add(1));
-        behind.map(|(id, authorization)| known(id, authorization, now)).collect()
+        (behind.map(|(id, authorization)| (id, authorization.clone())).collect::<Vec<_>>(), now)
     });
-    Ok(Json(PageBody::new(read.await?, page.limit, |last| last.authorization_id.to_string())))
+    // Copied where everybody waits, put into words here.
+    let (behind, now) = read.await?;
+    let items = behind.iter().map(|(id, authorization)| known(*id, authorization, now)).collect();
+    Ok(Json(PageBody::new(items, page.limit, |last| last.authorization_id.to_string())))
 }
 
 pub fn list_entry() -> Entry {

@@ -41,9 +41,11 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         let behind = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         let bundles = state.workspace(workspace_id).map(|w| w.bundles.range((behind, Bound::Unbounded)));
         let bundles = bundles.into_iter().flatten().take(page.limit.saturating_add(1));
-        bundles.map(|(_, live)| KnownBundleBody::new(&live.bundle, live.created_at)).collect()
+        bundles.map(|(_, live)| live.clone()).collect::<Vec<_>>()
     });
-    Ok(Json(PageBody::new(read.await?, page.limit, |last| last.id.to_string())))
+    // Copied where everybody waits, put into words here.
+    let items = read.await?.iter().map(|live| KnownBundleBody::new(&live.bundle, live.created_at)).collect();
+    Ok(Json(PageBody::new(items, page.limit, |last| last.id.to_string())))
 }
 
 pub fn list_entry() -> Entry {
