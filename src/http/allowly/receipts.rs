@@ -14,7 +14,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::path_id;
 use crate::app::App;
@@ -66,7 +66,9 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
 
 pub fn list_entry() -> Entry {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let instant = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    let date_time = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    // An empty value is as none.
+    let instant = || AnyOfBuilder::new().item(date_time()).item(text().max_length(Some(0)));
     Entry::reads("Receipts", "list_receipts", "The receipts of the workspace")
         .about(
             "Newest first, but the chain of one authorization reads oldest first. Filters are combined with AND and compared exactly; an \
