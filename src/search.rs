@@ -153,15 +153,10 @@ impl Search {
 
     /// What the index points to, which must be what the filter wants.
     fn read(&self, filter: &Filter, range: &Range<u64>, sequences: &[u64]) -> Result<Vec<Hit>, Failure> {
-        let mut frame = None;
-        let mut hits = Vec::with_capacity(sequences.len());
-        for sequence in sequences {
-            let record = tail::at(&*self.store, &mut frame, *sequence)?;
-            if !range.contains(sequence) || !filter.matches(&record) {
-                return Err(IndexError::Wrong(format!("its hit at sequence {sequence} is none")).into());
-            }
-            hits.push(Hit { sequence: *sequence, record });
+        let hits = tail::at(&*self.store, sequences)?;
+        match hits.iter().find(|hit| !range.contains(&hit.sequence) || !filter.matches(&hit.record)) {
+            Some(wrong) => Err(IndexError::Wrong(format!("its hit at sequence {} is none", wrong.sequence)).into()),
+            None => Ok(hits),
         }
-        Ok(hits)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
 use allowlog_proto::frame::Frame;
 use allowlog_proto::record::Record;
@@ -47,20 +46,29 @@ pub(super) fn last(store: &dyn Store, filter: &Filter, range: Range<u64>, want: 
     Ok(hits)
 }
 
-/// The record at this place.
-pub(super) fn at(store: &dyn Store, last: &mut Option<Arc<Frame>>, sequence: u64) -> Result<Record, StoreError> {
-    let missing = || damaged(sequence, "the record is missing".to_owned());
-    let holds = |frame: &Arc<Frame>| (frame.header().first_sequence..frame.header().end_sequence()).contains(&sequence);
-    let frame = match last.take().filter(holds) {
-        Some(frame) => frame,
-        None => store.scan(sequence).next().ok_or_else(missing)??,
-    };
-    let place = usize::try_from(sequence.saturating_sub(frame.header().first_sequence)).unwrap_or(usize::MAX);
-    let records = frame.records().map_err(|e| damaged(sequence, e.to_string()))?;
-    let (bytes, _) = records.get(place).ok_or_else(missing)?;
-    let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
-    *last = Some(frame);
-    Ok(record)
+/// The records at these places, in their order. Those of one frame that stand behind each other are read at once: a frame
+/// may hold thousands, and all of it is hashed before any of it is believed.
+pub(super) fn at(store: &dyn Store, sequences: &[u64]) -> Result<Vec<Hit>, StoreError> {
+    let mut hits = Vec::with_capacity(sequences.len());
+    let mut rest = sequences;
+    while let Some(next) = rest.first() {
+        let missing = |sequence| damaged(sequence, "the record is missing".to_owned());
+        let frame = store.scan(*next).next().ok_or_else(|| missing(*next))??;
+        let records = frame.records().map_err(|e| damaged(*next, e.to_string()))?;
+        let bytes_at = |sequence: u64| {
+            let place = sequence.checked_sub(frame.header().first_sequence)?;
+            usize::try_from(place).ok().and_then(|place| records.get(place)).map(|(bytes, _)| *bytes)
+        };
+        let here = rest.iter().map_while(|sequence| Some((*sequence, bytes_at(*sequence)?)));
+        let before = hits.len();
+        for (sequence, bytes) in here {
+            let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
+            hits.push(Hit { sequence, record });
+        }
+        let read = hits.len().saturating_sub(before);
+        rest = rest.get(read..).filter(|_| read > 0).ok_or_else(|| missing(*next))?;
+    }
+    Ok(hits)
 }
 
 /// The hits of a range of the log, read as they are asked for.
