@@ -101,6 +101,7 @@ fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<&s
                 "previous": record.previous,
                 "hash": hash,
                 "event": record.event,
+                "request": record.request,
             });
             if let Err(error) = writeln!(out, "{line}") {
                 return finish(Err(error));

@@ -53,7 +53,18 @@ fn workspaces_and_keys_over_the_wire() {
     assert_eq!(admin(&["api-key", "revoke", "--workspace", &workspace, id])["name"], "worker");
     let listed = admin(&["api-key", "list", "--workspace", &workspace]);
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    let end = ["--expires-at", "2099-01-01T00:00:00Z"];
+    let reader = admin(
+        &[&["api-key", "create", "--workspace", &workspace, "--name", "auditor", "--role", "read", "--style", "affixio"], &end[..]]
+            .concat(),
+    );
+    assert_eq!((&reader["role"], &reader["style"]), (&"read".into(), &"affixio".into()));
+    assert_eq!(reader["expires_at"], "2099-01-01T00:00:00.000Z");
+    assert!(reader["api_key"].as_str().unwrap().starts_with("aff_"));
+    let changed = admin(&["workspace", "change", &workspace, "--plan", "free"]);
+    assert_eq!((&changed["plan"], &changed["name"]), (&"free".into(), &"acme".into()));
     admin(&["signing-key", "rotate", "--workspace", &workspace]);
+    assert_eq!(admin(&["signing-key", "list", "--workspace", &workspace])["keys"].as_array().unwrap().len(), 2);
     let names: Vec<_> = admin(&["workspace", "list"])["items"].as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
     assert_eq!(names, ["default", "acme"]);
     let refused = run(&["workspace", "create", "--name", "x", "--url", &process.url, "--admin-token", "wrong"]);
@@ -96,6 +107,12 @@ fn usage_errors_name_what_is_wrong() {
         (&["serve", "--listen", "nowhere"][..], "invalid value 'nowhere'"),
         (&["serve", "--public-url", "not a url"], "invalid value 'not a url'"),
         (&["signing-key", "rotate", "--workspace", "x/../y", "--admin-token", "t"], "invalid value 'x/../y'"),
+        (&["workspace", "change", "ws_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--admin-token", "t"], "--name <NAME>|--plan <PLAN>"),
+        (
+            &["workspace", "create", "--name", "x", "--plan", "gold", "--admin-token", "t"],
+            "must be `free`, `starter`, `pro` or `enterprise`",
+        ),
+        (&["serve", "--pii-guard", "maybe"], "possible values: accept, reject"),
         (&["receipt", "verify", "/nonexistent", "--keys", "/nonexistent"], "cannot read `/nonexistent`"),
     ] {
         let directory = tempfile::tempdir().unwrap();
