@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
@@ -28,6 +29,11 @@ mod settling;
 #[cfg(test)]
 pub(crate) mod tests;
 mod volumes;
+
+/// With more than this waiting to be settled, appending waits: a quarter of what the journal takes.
+const BACKLOG_BYTES: usize = 64 * 1024 * 1024;
+/// But not for ever.
+const BACKLOG_WAIT: Duration = Duration::from_secs(2);
 
 /// How a log is kept on disk.
 #[derive(Clone)]
@@ -144,6 +150,15 @@ impl DiskStore {
         }
     }
 
+    /// Holds the writer up while so much waits that the journal could come to its end, unless settling fails or hangs: then
+    /// what is left of the journal is used. Whoever comes meanwhile fills the queue, and is told to come again.
+    fn wait_for_settling(&self) {
+        let live = lock(&self.shared.live);
+        let too_much = |live: &mut Live| live.waiting_bytes() > BACKLOG_BYTES && live.wishes.failure.is_none() && !live.wishes.ended;
+        let waited = self.shared.settled.wait_timeout_while(live, BACKLOG_WAIT, too_much);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Returns once the settler rests, and keeps it from beginning anything.
     #[cfg(test)]
     fn pause(&self) {
@@ -184,6 +199,7 @@ impl Store for DiskStore {
         if lock(&self.shared.live).wishes.ended {
             return Err(StoreError::Io { doing: "append to the log".to_owned(), source: io::Error::other("the settler has ended") });
         }
+        self.wait_for_settling();
         lock(&self.shared.journal).append(&frame)?;
         let mut live = lock(&self.shared.live);
         let waited = live.waiting_bytes();

@@ -107,6 +107,7 @@ fn settle(shared: &Shared, stored: &mut u64) -> Result<(), StoreError> {
         *stored = end;
         let mut live = lock(&shared.live);
         live.drop_signatures(signatures.len());
+        shared.settled.notify_all();
         if live.waiting_bytes() < BATCH_BYTES && !((live.wishes.now || live.wishes.closing) && live.waiting_bytes() > 0) {
             live.wishes.now = false;
             return Ok(());
