@@ -160,9 +160,8 @@ pub enum CreateError {
 }
 
 impl Threads {
-    /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored, signed
-    /// and indexed, as far as that is not much.
-    /// False if one of them panicked.
+    /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored, and signed and
+    /// indexed but for what is so much that it is left to the next start. False if one of them panicked.
     pub fn join(self) -> bool {
         self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok()
     }

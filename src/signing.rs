@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub const NO_SIGNATURE: Signature = [0; 64];
 
 /// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Signed at most once the writer is gone, in about half a second: nobody waits for signatures, but for the server to end.
+const LAST_RECORDS: u64 = 20_000;
 /// Below the threads that answer: a late signature costs less than a late answer.
 const NICE: i32 = 5;
 
@@ -46,8 +48,8 @@ impl Signing {
         (Self { store, keyring, keys, complained: BTreeSet::new(), position }, signed)
     }
 
-    /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed. `alive` is dropped when it
-    /// ends, by a panic too.
+    /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed, or so much that the next
+    /// start may have the rest. `alive` is dropped when it ends, by a panic too.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -56,20 +58,39 @@ impl Signing {
             let _alive = alive;
             // Refused where the system does not let threads differ; then signing merely competes.
             let _ = rustix::process::nice(NICE);
+            let (mut is_over, mut left) = (false, LAST_RECORDS);
             loop {
-                let caught_up = self.catch_up();
-                let woken = if caught_up { wake.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { wake.recv_timeout(RETRY) };
-                if woken == Err(RecvTimeoutError::Disconnected) {
-                    self.catch_up();
+                let caught_up = self.sign_until(|signed| {
+                    is_over = is_over || wake.try_recv() == Err(TryRecvError::Disconnected);
+                    left = if is_over { left.saturating_sub(signed) } else { left };
+                    left == 0
+                });
+                // What was written while it signed may have taken its wake with it.
+                let behind = self.store.signed() < self.store.head();
+                if is_over && (!behind || !caught_up || left == 0) {
                     return;
                 }
+                let woken = match caught_up {
+                    true if behind => Ok(()),
+                    true => wake.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    false => wake.recv_timeout(RETRY),
+                };
+                is_over = is_over || woken == Err(RecvTimeoutError::Disconnected);
             }
         })
     }
 
     /// Signs all that is there; false if something failed and is to be tried again.
     pub fn catch_up(&mut self) -> bool {
+        self.sign_until(|_| false)
+    }
+
+    /// The same, until `is_enough`, which is told of each frame how many records it had.
+    fn sign_until(&mut self, mut is_enough: impl FnMut(u64) -> bool) -> bool {
         for frame in self.store.scan(self.store.signed()) {
+            if is_enough(frame.as_ref().map_or(0, |frame| u64::from(frame.header().count))) {
+                return true;
+            }
             let signed = frame.map_err(|e| e.to_string()).and_then(|frame| self.sign_frame(&frame));
             if let Err(error) = signed {
                 tracing::error!(
