@@ -5,9 +5,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use allowlog_proto::chain::Chain;
+use allowlog_proto::id::WorkspaceId;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::client::workspace_id;
 use super::{DataArgument, Outcome, progress, say};
 use crate::log::Store as _;
 use crate::opening::open_log;
@@ -30,8 +32,8 @@ pub enum Log {
         #[arg(long, value_name = "COUNT")]
         limit: Option<u64>,
         /// Only records of this workspace
-        #[arg(long)]
-        workspace: Option<String>,
+        #[arg(long, value_name = "ID", value_parser = workspace_id)]
+        workspace: Option<WorkspaceId>,
     },
 }
 
@@ -39,7 +41,7 @@ impl Log {
     pub fn run(self) -> Outcome {
         match self {
             Self::Verify { data } => verify(&data),
-            Self::Show { data, from, limit, workspace } => show(&data, from, limit, workspace.as_deref()),
+            Self::Show { data, from, limit, workspace } => show(&data, from, limit, workspace),
         }
     }
 }
@@ -77,7 +79,7 @@ fn verify(data: &DataArgument) -> Outcome {
     Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<&str>) -> Outcome {
+fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<WorkspaceId>) -> Outcome {
     let (_lock, store) = open_log(&data.path)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut left = limit.unwrap_or(u64::MAX);
@@ -85,7 +87,7 @@ fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<&s
         let frame = frame?;
         for (sequence, (bytes, hash)) in (frame.header().first_sequence..).zip(frame.records()?) {
             let record = allowlog_proto::record::Record::decode(bytes)?;
-            let wanted = sequence >= from && workspace.is_none_or(|id| record.workspace_id.to_string() == id);
+            let wanted = sequence >= from && workspace.is_none_or(|id| record.workspace_id == id);
             if !wanted {
                 continue;
             }

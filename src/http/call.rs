@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use allowlog_projections::command::{Action, Command, Credential};
 use allowlog_proto::api::envelope::FieldError;
+use allowlog_proto::api::fields::is_absent;
 use allowlog_proto::api::page::PageQuery;
 use allowlog_proto::api::query::Parameters;
-use allowlog_proto::json::Value;
+use allowlog_proto::json::{Object, Value};
 use allowlog_proto::record::Request as NamedRequest;
 use allowlog_proto::text::IdempotencyKey;
 use axum::body::{Body, Bytes};
@@ -44,11 +45,6 @@ pub struct Call<T> {
 }
 
 impl<T> Call<T> {
-    /// The error of a request that is understood but for its query.
-    pub async fn refuse<R>(self, app: &App, error: ApiError) -> Result<R, ApiError> {
-        refuse(app, self.credential, error).await
-    }
-
     /// The command of this call.
     pub fn command(self, action: impl FnOnce(T) -> Action) -> Command {
         Command::Caller { credential: self.credential, request: self.request, action: action(self.body) }
@@ -63,6 +59,17 @@ pub async fn parse<T>(
     limit_bytes: usize,
     parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
 ) -> Result<Call<T>, ApiError> {
+    parse_naming(app, request, limit_bytes, &[], parse).await
+}
+
+/// The same for a body in which these members name people: an address in one is refused where the operator wants that.
+pub async fn parse_naming<T>(
+    app: &App,
+    request: Request,
+    limit_bytes: usize,
+    people: &[&str],
+    parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
+) -> Result<Call<T>, ApiError> {
     // The body is read in any case: a connection whose request was read half is closed behind the answer.
     let credential = credential(app, request.headers());
     let name = idempotency_key(request.headers());
@@ -71,7 +78,7 @@ pub async fn parse<T>(
     let credential = credential?;
     let parsed = body.and_then(|(value, bytes)| {
         if app.refuses_emails {
-            refuse_emails(&value)?;
+            refuse_emails(&value, people)?;
         }
         let named = name?.map(|name| NamedRequest::new(name, method.as_str(), &path, &fingerprinted(&value, bytes)));
         parse(&value).map(|parsed| (parsed, named)).map_err(ApiError::invalid)
@@ -98,8 +105,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiErr
     key.map(Some).ok_or_else(|| ApiError::invalid(vec![wrong()]))
 }
 
-/// What two requests must have in common to be the same: canonical, so that neither white space nor order counts.
+/// What two requests must have in common to be the same: canonical, so that neither white space nor order counts, and
+/// without the members that are absent.
 fn fingerprinted(value: &Value, bytes: Bytes) -> Bytes {
+    let mut present = Object::new();
+    for (name, member) in value.as_object().into_iter().flat_map(Object::iter).filter(|(_, member)| !is_absent(member)) {
+        present.insert(name, member.clone());
+    }
+    let present = Value::Object(present);
+    let value = if is_absent(value) || value.as_object().is_some() { &present } else { value };
     let mut canonical = String::new();
     match value.write_canonical("", &mut canonical) {
         Ok(()) => canonical.into(),
@@ -107,12 +121,11 @@ fn fingerprinted(value: &Value, bytes: Bytes) -> Bytes {
     }
 }
 
-/// Members of any body that name people; an address in one is refused where the operator wants that.
-fn refuse_emails(body: &Value) -> Result<(), ApiError> {
-    let is_email = |name: &&str| body.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).is_some_and(|text| text.contains('@'));
-    let named = ["user_id", "agent_id", "resolved_by"].into_iter().filter(is_email);
-    let fields: Vec<_> =
-        named.map(|name| FieldError::new(format!("body.{name}"), "must not be an email address; derive an id from it")).collect();
+fn refuse_emails(body: &Value, people: &[&str]) -> Result<(), ApiError> {
+    let is_email =
+        |name: &&&str| body.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).is_some_and(|text| text.contains('@'));
+    let refused = |name: &&str| FieldError::new(format!("body.{name}"), "must not be an email address; derive an id from it");
+    let fields: Vec<_> = people.iter().filter(is_email).map(refused).collect();
     if fields.is_empty() { Ok(()) } else { Err(ApiError::invalid(fields)) }
 }
 
@@ -196,18 +209,10 @@ pub fn pairs(query: Option<&str>) -> Vec<(String, String)> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
-/// A switch of the query, as in `?wait=true`; absent is false.
-pub fn switch(query: Option<&str>, name: &str) -> Result<bool, ApiError> {
-    let mut value = false;
-    for pair in query.unwrap_or_default().split('&') {
-        let (key, given) = pair.split_once('=').unwrap_or((pair, ""));
-        if key == name {
-            value = match given {
-                "true" | "1" => true,
-                "false" | "0" | "" => false,
-                _ => return Err(ApiError::invalid(vec![FieldError::new(format!("query.{name}"), "must be `true` or `false`")])),
-            };
-        }
-    }
-    Ok(value)
+/// A switch of the query, as in `?wait=true`, in the spellings that clients have for yes. Whatever else it says is no: a
+/// switch fails no call.
+pub fn switch(query: Option<&str>, name: &str) -> bool {
+    let pairs = pairs(query);
+    let last = pairs.iter().rfind(|(key, _)| key == name);
+    last.is_some_and(|(_, value)| ["true", "1", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes)))
 }

@@ -26,7 +26,7 @@ use crate::http::{ApiError, call};
 
 /// Records a permission.
 pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<AuthorizationBody>), ApiError> {
-    let call = call::parse(&app, request, BODY_METADATA_BYTES_MAX, CreateBody::parse).await?;
+    let call = call::parse_naming(&app, request, BODY_METADATA_BYTES_MAX, &["user_id", "agent_id"], CreateBody::parse).await?;
     let command = call.command(|body| Action::Create(Box::new(body)));
     let Outcome::Created(created) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     let (granted, created_at) = (created.granted, created.created_at);

@@ -20,7 +20,7 @@ use crate::http::{ApiError, call};
 
 /// Keeps a set of scopes to grant from.
 pub async fn create(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<KnownBundleBody>), ApiError> {
-    let call = call::parse(&app, request, BODY_METADATA_BYTES_MAX, BundleBody::parse).await?;
+    let call = call::parse_naming(&app, request, BODY_METADATA_BYTES_MAX, &["agent_id"], BundleBody::parse).await?;
     let command = call.command(|body| Action::CreateBundle(Box::new(body)));
     let Outcome::BundleCreated(bundle, created_at) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     Ok((StatusCode::CREATED, Json(KnownBundleBody::new(&bundle, created_at))))

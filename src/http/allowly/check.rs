@@ -27,10 +27,6 @@ const WAIT: Duration = Duration::from_millis(800);
 pub async fn check(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let wait = call::switch(request.uri().query(), "wait");
     let call = call::parse(&app, request, BODY_BYTES_MAX, CheckBody::parse).await?;
-    let wait = match wait {
-        Ok(wait) => wait,
-        Err(error) => return call.refuse(&app, error).await,
-    };
     let asked = call.body.authorization_id.clone();
     let committed = app.submit(call.command(|body| Action::Check(Box::new(body)))).await?;
     let Outcome::Checked(checked) = committed.outcome else { return Err(ApiError::internal()) };

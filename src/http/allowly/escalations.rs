@@ -2,11 +2,11 @@
 
 use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
-use allowlog_projections::state::{Escalation, Status};
+use allowlog_projections::state::{Escalation, State as CoreState, Status};
 use allowlog_proto::api::allowly::{KnownEscalationBody, PendingReceipt, ResolveBody, ResolvedBody};
 use allowlog_proto::api::page::PageBody;
 use allowlog_proto::api::query::{Parameters, one_of};
-use allowlog_proto::id::EscalationId;
+use allowlog_proto::id::{EscalationId, WorkspaceId};
 use allowlog_proto::limits::{BODY_BYTES_MAX, ESCALATION_LIFE_MS};
 use allowlog_proto::time::Timestamp;
 use axum::Json;
@@ -34,7 +34,7 @@ pub async fn by_id(
     let id = EscalationId::parse(&path_id(path));
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let id = id?;
-        Some(known(id, state.escalation(workspace_id, id)?, now))
+        Some(known(id, state.escalation(workspace_id, id)?, state, workspace_id, now))
     });
     read.await?.map(Json).ok_or_else(|| ApiError::not_found("escalation"))
 }
@@ -55,7 +55,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         let mut behind = state.escalations(workspace_id, page.after).rev();
         for (id, escalation) in behind.by_ref().take(EXAMINED_MAX) {
             last = Some(id);
-            let known = known(id, escalation, now);
+            let known = known(id, escalation, state, workspace_id, now);
             items.extend(Some(known).filter(|one| wanted.is_none_or(|wanted| one.status == wanted)));
             if items.len() == page.limit {
                 break;
@@ -83,7 +83,7 @@ pub async fn resolve(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<ResolvedBody>, ApiError> {
-    let call = call::parse(&app, request, BODY_BYTES_MAX, ResolveBody::parse).await?;
+    let call = call::parse_naming(&app, request, BODY_BYTES_MAX, &["resolved_by"], ResolveBody::parse).await?;
     let id = EscalationId::parse(&path_id(path));
     let command = call.command(|body| Action::Resolve(id, Box::new(body)));
     let Outcome::Resolved(resolved) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
@@ -110,10 +110,19 @@ pub fn resolve_entry() -> Entry {
         .refuses_with(410, "`gone`: nobody resolved it within 24 h, or the authorization was revoked.")
 }
 
-fn known(escalation_id: EscalationId, escalation: &Escalation, now: Timestamp) -> KnownEscalationBody {
+fn known(
+    escalation_id: EscalationId,
+    escalation: &Escalation,
+    state: &CoreState,
+    workspace_id: WorkspaceId,
+    now: Timestamp,
+) -> KnownEscalationBody {
+    // A revoke ends what is open: it can be answered no more than what has lapsed.
+    let authorization = state.authorization(workspace_id, escalation.authorization_id);
+    let is_over = authorization.is_some_and(|authorization| authorization.revoked_at.is_some());
     let created_at = Timestamp::from_ms(escalation_id.time_ms()).unwrap_or_default();
     let (status, resolved) = match &escalation.status {
-        Status::Open { expires_at } if now < *expires_at => ("pending", None),
+        Status::Open { expires_at } if now < *expires_at && !is_over => ("pending", None),
         Status::Open { .. } => ("expired", None),
         Status::Approved { by, at, .. } => ("approved", Some((by.clone(), *at))),
         Status::Rejected { by, at } => ("rejected", Some((by.clone(), *at))),

@@ -264,6 +264,8 @@ async fn emails_are_refused_where_the_operator_wants_it() {
     let resolve = json!({ "resolution": "approved", "resolved_by": "bob@example.com" });
     assert_eq!(server.post("/v1/escalations/esc_x/resolve", resolve).await.fields(), ["body.resolved_by"]);
     assert_eq!(server.records(), before);
+    let check = json!({ "authorization_id": "x", "scopes": ["s"], "user_id": "jo@example.com" });
+    assert_eq!(server.post("/v1/check", check).await.status, StatusCode::OK, "nobody reads it there");
     let mut body = plain();
     body["user_id"] = json!("email_hmac:v1:joGNnOl733jVwFo68Eh9yBii-N5CkEOwKDyTFZTKpVI");
     assert_eq!(server.post("/v1/authorizations", body).await.status, StatusCode::CREATED);

@@ -73,8 +73,14 @@ async fn waiting_brings_the_signed_receipt() {
         assert_eq!(server.signed_receipt(receipt["receipt"]["receipt_id"].as_str().unwrap()).await, receipt["receipt"]);
     }
     let before = server.records();
-    assert_eq!(server.post("/v1/check?wait=maybe", body).await.fields(), ["query.wait"]);
-    assert_eq!(server.records(), before);
+    let spellings = [("True", true), ("1", true), ("%74rue", true), ("false&wait=true", true), ("maybe", false), ("", false)];
+    for (wait, waits) in spellings {
+        let answer = server.post(&format!("/v1/check?wait={wait}"), body.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{wait}: never fails a check");
+        let status = answer.json()["results"]["email.read"]["receipt"]["status"].clone();
+        assert_eq!(status, if waits { "signed" } else { "pending" }, "{wait}");
+    }
+    assert_eq!(server.records(), before + 12);
 }
 
 #[tokio::test]

@@ -116,6 +116,13 @@ async fn stand_and_are_listed() {
     assert_eq!((&whole["has_more"], &whole["next_cursor"]), (&json!(false), &Value::Null));
     assert_eq!(server.get("/v1/escalations?status=open").await.fields(), ["query.status"]);
 
+    let over = server.grant(json!({ "scopes": ["pay"], "requires_escalation_for": ["pay"] })).await;
+    let open = server.check(&over, "pay", None).await["escalation_id"].as_str().unwrap().to_owned();
+    server.delete(&format!("/v1/authorizations/{over}"), None).await;
+    let revoked = server.get(&format!("/v1/escalations/{open}")).await.json();
+    assert_eq!(revoked["status"], "expired", "nobody can answer it any more");
+    assert_eq!(listed("?status=pending").await, ["r3 pending", "r2 pending"]);
+
     server.clock.advance_ms(DAY_MS - 1000);
     expected["status"] = json!("expired");
     server.clock.advance_ms(DAY_MS);

@@ -69,6 +69,8 @@ async fn a_request_is_its_method_its_path_and_what_its_body_says() {
     let (status, of_first) = (&waited["results"]["email.read"]["receipt"]["status"], &first.json()["results"]["email.read"]["receipt"]);
     assert_eq!(status, "signed", "whoever waits now gets the receipt of the first");
     assert_eq!(waited["results"]["email.read"]["receipt"]["receipt"]["receipt_id"], of_first["receipt_id"]);
+    let absent = body.replacen('{', r#"{"session_id":null,"estimated_cost_micros":[],"anything":{},"#, 1);
+    assert_eq!(send(&server.api_key, "n", "/v1/check", &absent).await.text, first.text, "what is absent says nothing");
     let elsewhere = send(&server.api_key, "n", "/v1/tombstones", r#"{"resource":"r"}"#).await;
     assert_eq!(elsewhere.error(), (422, "idempotency_key_reused".into()));
     let theirs = send(&foreign, "n", "/v1/check", &body).await.json();
@@ -78,6 +80,19 @@ async fn a_request_is_its_method_its_path_and_what_its_body_says() {
     let first = send(&server.api_key, "odd", "/v1/check", &odd).await;
     assert_eq!(send(&server.api_key, "odd", "/v1/check", &odd).await.text, first.text);
     assert_eq!(send(&server.api_key, "odd", "/v1/check", &odd.replace("1.5", "1.6")).await.error(), (422, "idempotency_key_reused".into()));
+}
+
+#[tokio::test]
+async fn no_body_is_an_empty_one() {
+    let server = Server::start().await;
+    let path = format!("/v1/authorizations/{}", server.grant(json!({})).await);
+    let first = server.send_named("r", Method::DELETE, &path, None).await;
+    assert_eq!(first.status, StatusCode::OK);
+    for body in [json!({}), json!(null), json!([]), json!({ "revoked_by": null, "notes": {} })] {
+        assert_eq!(server.send_named("r", Method::DELETE, &path, Some(body.clone())).await.text, first.text, "{body}");
+    }
+    let other = server.send_named("r", Method::DELETE, &path, Some(json!({ "revoked_by": "user" }))).await;
+    assert_eq!(other.error(), (422, "idempotency_key_reused".into()));
 }
 
 #[tokio::test]

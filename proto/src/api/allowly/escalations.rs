@@ -84,7 +84,7 @@ pub struct ResolvedBody {
 pub struct KnownEscalationBody {
     /// The escalation.
     pub escalation_id: EscalationId,
-    /// `pending`, `approved`, `rejected`, or `expired` where nobody answered in time.
+    /// `pending`, `approved`, `rejected`, or `expired` where nobody answered in time, or before a revoke.
     #[schema(schema_with = status)]
     pub status: &'static str,
     /// About which authorization.
