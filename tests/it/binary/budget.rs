@@ -39,8 +39,8 @@ impl Client {
             };
             match answer.await {
                 Some(answer) => return answer,
-                // The server died: the next life has another address.
-                None => drop(url.changed().await),
+                // The server died: the next life has another address. Or it was merely slow: then it is asked again.
+                None => drop(tokio::time::timeout(Duration::from_secs(1), url.changed()).await),
             }
         }
     }
