@@ -129,10 +129,7 @@ impl State {
         workspace_id: WorkspaceId,
         end: Option<AuthorizationId>,
     ) -> impl DoubleEndedIterator<Item = (AuthorizationId, &Authorization)> {
-        let first = (workspace_id, AuthorizationId::from_bytes([0; 16]));
-        let end =
-            end.map_or(Bound::Included((workspace_id, AuthorizationId::from_bytes([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
-        self.authorizations.range((Bound::Included(first), end)).map(|((_, id), authorization)| (*id, authorization))
+        before(&self.authorizations, workspace_id, AuthorizationId::from_bytes, end)
     }
 
     /// How many authorizations there are, revoked ones included.
@@ -157,10 +154,7 @@ impl State {
         workspace_id: WorkspaceId,
         end: Option<EscalationId>,
     ) -> impl DoubleEndedIterator<Item = (EscalationId, &Escalation)> {
-        let first = (workspace_id, EscalationId::from_bytes([0; 16]));
-        let end =
-            end.map_or(Bound::Included((workspace_id, EscalationId::from_bytes([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
-        self.escalations.range((Bound::Included(first), end)).map(|((_, id), escalation)| (*id, escalation))
+        before(&self.escalations, workspace_id, EscalationId::from_bytes, end)
     }
 
     /// A hash over all of it: two states with the same hash are the same. To be compared within one build only, since it
@@ -171,6 +165,18 @@ impl State {
         let _ = write!(hasher, "{self:?}");
         Hash(*hasher.0.finalize().as_bytes())
     }
+}
+
+/// What a workspace has in a map, those before `end` if it is given; `id` makes an id of its bytes.
+fn before<I: Ord + Copy, T>(
+    map: &BTreeMap<(WorkspaceId, I), T>,
+    workspace_id: WorkspaceId,
+    id: impl Fn([u8; 16]) -> I,
+    end: Option<I>,
+) -> impl DoubleEndedIterator<Item = (I, &T)> {
+    let first = Bound::Included((workspace_id, id([0; 16])));
+    let last = end.map_or(Bound::Included((workspace_id, id([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
+    map.range((first, last)).map(|((_, id), value)| (*id, value))
 }
 
 struct StateHasher(blake3::Hasher);

@@ -1,7 +1,7 @@
 //! Escalations: a lifecycle, moved by value.
 
 use allowlog_proto::event::{EscalationEvent, Resolution};
-use allowlog_proto::id::AuthorizationId;
+use allowlog_proto::id::{AuthorizationId, WorkspaceId};
 use allowlog_proto::limits::ESCALATION_LIFE_MS;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{Approver, Resource, ScopeName};
@@ -76,6 +76,12 @@ impl Status {
 }
 
 impl State {
+    /// Whether an escalation of this workspace can still be answered at `now`: a revoke ends what is open.
+    pub fn is_answerable(&self, workspace_id: WorkspaceId, escalation: &Escalation, now: Timestamp) -> bool {
+        let authorization = self.authorization(workspace_id, escalation.authorization_id);
+        escalation.status.is_open(now) && authorization.is_some_and(|authorization| authorization.revoked_at.is_none())
+    }
+
     pub(super) fn apply_escalation(&mut self, record: &Record, event: &EscalationEvent) {
         let EscalationEvent::Resolved(resolved) = event;
         let Some(escalation) = self.escalations.get_mut(&(record.workspace_id, resolved.escalation_id)) else {

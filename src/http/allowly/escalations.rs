@@ -2,11 +2,11 @@
 
 use allowlog_projections::command::Action;
 use allowlog_projections::decide::Outcome;
-use allowlog_projections::state::{Escalation, State as CoreState, Status};
+use allowlog_projections::state::{Escalation, Status};
 use allowlog_proto::api::allowly::{KnownEscalationBody, PendingReceipt, ResolveBody, ResolvedBody};
 use allowlog_proto::api::page::PageBody;
 use allowlog_proto::api::query::{Parameters, one_of};
-use allowlog_proto::id::{EscalationId, WorkspaceId};
+use allowlog_proto::id::EscalationId;
 use allowlog_proto::limits::{BODY_BYTES_MAX, ESCALATION_LIFE_MS};
 use allowlog_proto::time::Timestamp;
 use axum::Json;
@@ -34,7 +34,8 @@ pub async fn by_id(
     let id = EscalationId::parse(&path_id(path));
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let id = id?;
-        Some(known(id, state.escalation(workspace_id, id)?, state, workspace_id, now))
+        let escalation = state.escalation(workspace_id, id)?;
+        Some(known(id, escalation, state.is_answerable(workspace_id, escalation, now)))
     });
     read.await?.map(Json).ok_or_else(|| ApiError::not_found("escalation"))
 }
@@ -55,7 +56,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         let mut behind = state.escalations(workspace_id, page.after).rev();
         for (id, escalation) in behind.by_ref().take(EXAMINED_MAX) {
             last = Some(id);
-            let known = known(id, escalation, state, workspace_id, now);
+            let known = known(id, escalation, state.is_answerable(workspace_id, escalation, now));
             items.extend(Some(known).filter(|one| wanted.is_none_or(|wanted| one.status == wanted)));
             if items.len() == page.limit {
                 break;
@@ -110,19 +111,10 @@ pub fn resolve_entry() -> Entry {
         .refuses_with(410, "`gone`: nobody resolved it within 24 h, or the authorization was revoked.")
 }
 
-fn known(
-    escalation_id: EscalationId,
-    escalation: &Escalation,
-    state: &CoreState,
-    workspace_id: WorkspaceId,
-    now: Timestamp,
-) -> KnownEscalationBody {
-    // A revoke ends what is open: it can be answered no more than what has lapsed.
-    let authorization = state.authorization(workspace_id, escalation.authorization_id);
-    let is_over = authorization.is_some_and(|authorization| authorization.revoked_at.is_some());
+fn known(escalation_id: EscalationId, escalation: &Escalation, is_answerable: bool) -> KnownEscalationBody {
     let created_at = Timestamp::from_ms(escalation_id.time_ms()).unwrap_or_default();
     let (status, resolved) = match &escalation.status {
-        Status::Open { expires_at } if now < *expires_at && !is_over => ("pending", None),
+        Status::Open { .. } if is_answerable => ("pending", None),
         Status::Open { .. } => ("expired", None),
         Status::Approved { by, at, .. } => ("approved", Some((by.clone(), *at))),
         Status::Rejected { by, at } => ("rejected", Some((by.clone(), *at))),
