@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread::JoinHandle;
 
 use allowlog_projections::command::{Command, Operation};
@@ -23,6 +23,7 @@ use crate::repeat;
 use crate::replay::Replayed;
 use crate::search::{Indexing, Search};
 use crate::signing::Signing;
+use crate::snapshots::{Snapshots, Snapshotting};
 use crate::writer::{Committed, Writer};
 
 /// What faces and commands work with. Cheap to clone.
@@ -52,6 +53,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What the store comes to.
     pub replayed: Replayed,
+    /// Where snapshots are, with the position of the one the state was made from; none are made without.
+    pub snapshots: Option<(Arc<Snapshots>, u64)>,
     /// Where the search index is kept; in memory without.
     pub search_dir: Option<PathBuf>,
     /// Keys of every workspace.
@@ -73,9 +76,11 @@ pub struct Threads {
     writer: JoinHandle<()>,
     signing: JoinHandle<()>,
     search: JoinHandle<()>,
+    snapshots: Option<JoinHandle<()>>,
     writer_ended: oneshot::Receiver<()>,
     signing_ended: oneshot::Receiver<()>,
     search_ended: oneshot::Receiver<()>,
+    snapshots_ended: oneshot::Receiver<()>,
 }
 
 impl App {
@@ -84,7 +89,7 @@ impl App {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(parts: Parts) -> std::io::Result<(Self, Threads)> {
-        let Parts { store, replayed, search_dir, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
+        let Parts { store, replayed, snapshots, search_dir, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
@@ -95,12 +100,25 @@ impl App {
         let (indexing, search_handle) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
         let (search_alive, search_ended) = oneshot::channel();
         let search = indexing.start(search_woken, search_alive)?;
+        let (snapshots_alive, snapshots_ended) = oneshot::channel();
+        // Nothing is ever sent: it is dropped with the writer.
+        let (writes, over) = channel();
+        let snapshotting = match &snapshots {
+            Some((snapshots, position)) => {
+                let follower = Snapshotting::new(Arc::clone(&store), Arc::clone(snapshots), *position, &replayed.state);
+                Some(follower.start(over, snapshots_alive)?)
+            }
+            None => None,
+        };
         let (writer_alive, writer_ended) = oneshot::channel();
-        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, latch, vec![wake, wake_search]).start(queue, writer_alive)?;
+        let snapshots = snapshots.map(|(snapshots, _)| snapshots);
+        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, snapshots, latch, vec![wake, wake_search]);
+        let writer = writer.start(queue, (writer_alive, writes))?;
         let public_url = public_url.trim_end_matches('/').into();
         let admin_token = admin_token.into();
         let app = Self { engine, store, keyring, signed, search: search_handle, public_url, admin_token, refuses_emails };
-        Ok((app, Threads { writer, signing, search, writer_ended, signing_ended, search_ended }))
+        let snapshots = snapshotting;
+        Ok((app, Threads { writer, signing, search, snapshots, writer_ended, signing_ended, search_ended, snapshots_ended }))
     }
 
     /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
@@ -163,7 +181,8 @@ impl Threads {
     /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored, and signed and
     /// indexed but for what is so much that it is left to the next start. False if one of them panicked.
     pub fn join(self) -> bool {
-        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok()
+        let snapshots = self.snapshots.is_none_or(|thread| thread.join().is_ok());
+        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok() & snapshots
     }
 
     /// Waits until one of the threads ends: while an [`App`] is there, that is a defect.
@@ -173,6 +192,7 @@ impl Threads {
             _ = &mut self.writer_ended => {}
             _ = &mut self.signing_ended => {}
             _ = &mut self.search_ended => {}
+            _ = &mut self.snapshots_ended, if self.snapshots.is_some() => {}
         }
     }
 }

@@ -8,6 +8,7 @@
 //! journal/      the tail that makes an answer durable
 //! log/          the settled log, a row of volumes
 //! search/       what lists are found by; made again from the log
+//! snapshots/    saved folds of the log, so that a start is quick; made again from the log
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -108,6 +109,11 @@ impl DataDir {
     /// Where the search index is.
     pub fn search(&self) -> PathBuf {
         self.path.join("search")
+    }
+
+    /// Where snapshots are.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
     }
 
     /// The master key's text; it is drawn for a new directory only, since no other could open what is sealed in an old one.

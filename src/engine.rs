@@ -105,6 +105,16 @@ impl Engine {
         read.await?.map_err(Failure::Rejected)
     }
 
+    /// Whether commands are taken. Asking makes a writer that takes none try to go on.
+    ///
+    /// # Errors
+    /// Says who must act.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.enter(Input::Probe(answer))?;
+        answered.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
     /// Why commands are refused, if they are.
     pub fn refusing(&self) -> Option<String> {
         self.latch.reason()

@@ -16,6 +16,7 @@ pub mod repeat;
 pub mod replay;
 pub mod search;
 pub mod signing;
+pub mod snapshots;
 pub mod writer;
 
 pub mod app;

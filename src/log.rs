@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
 
@@ -55,6 +56,18 @@ pub trait Store: Send + Sync {
 
     /// Log sequence behind the last record whose signature was put.
     fn signed(&self) -> u64;
+}
+
+/// Whether a frame with this hash ends at this position. The hash covers all of the log before it.
+///
+/// # Errors
+/// If what is stored cannot be read.
+pub fn ends_at(store: &dyn Store, position: u64, hash: Hash) -> Result<bool, StoreError> {
+    let Some(last) = position.checked_sub(1) else { return Ok(true) };
+    match store.scan(last).next() {
+        Some(frame) => frame.map(|frame| frame.header().end_sequence() == position && frame.hash() == hash),
+        None => Ok(false),
+    }
 }
 
 /// Why the log cannot be written or read. What is in here is for the operator.

@@ -14,7 +14,8 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::log::StoreError;
 use crate::log::disk::{DiskOptions, DiskStore};
-use crate::replay::{ReplayError, replay};
+use crate::replay::ReplayError;
+use crate::snapshots::Snapshots;
 
 /// A data directory that cannot be served from.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +46,26 @@ pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress:
     let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
     let draw = || format!("allowlog_admin_{}", data_encoding::HEXLOWER.encode(&chance::bytes::<32>()));
     let admin_token = directory.secret("admin.token", draw)?;
-    let store = Arc::new(DiskStore::open(directory.path(), DiskOptions::default())?);
-    let replayed = replay(&*store, None, progress)?;
+    let options = DiskOptions::default();
+    let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots()));
+    let store = Arc::new(DiskStore::open(directory.path(), options)?);
+    let (replayed, snapshot) = snapshots.replay(&*store, progress)?;
     check_keys(&keyring, &replayed.state)?;
     let ids = Ids::new(chance::numbers());
     let search_dir = Some(directory.search());
-    Ok((directory, Parts { store, replayed, search_dir, keyring, clock: Clock::Wall, ids, public_url, admin_token, refuses_emails: false }))
+    let parts = Parts {
+        store,
+        replayed,
+        snapshots: Some((snapshots, snapshot)),
+        search_dir,
+        keyring,
+        clock: Clock::Wall,
+        ids,
+        public_url,
+        admin_token,
+        refuses_emails: false,
+    };
+    Ok((directory, parts))
 }
 
 /// Another master key than the one the keys were sealed under must not be served with: every API key would be refused and

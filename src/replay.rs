@@ -30,37 +30,58 @@ pub enum ReplayError {
 /// Frames read, hashed and decoded ahead of the fold.
 const AHEAD: usize = 256;
 
-/// Folds the log from its beginning, checking every hash, up to and without `until` if given.
-///
-/// One thread reads, hashes and decodes, this one links and folds: each is about half of the work.
+/// Folds the log from its beginning, checking every hash, up to and without `until` if given; `progress` is told how many
+/// records have been folded.
 ///
 /// # Errors
 /// Names the first sequence that cannot be trusted.
 pub fn replay(store: &dyn Store, until: Option<u64>, mut progress: impl FnMut(u64)) -> Result<Replayed, ReplayError> {
     let mut replayed = Replayed::default();
-    let frames = store.scan(0);
-    std::thread::scope(|scope| {
-        let (sender, opened) = sync_channel(AHEAD);
-        scope.spawn(move || {
-            for frame in frames {
-                // A receiver that is gone has seen enough.
-                if sender.send(frame.map(|frame| OpenedFrame::open(&frame))).is_err() {
-                    return;
-                }
-            }
-        });
-        for frame in opened {
-            let Replayed { state, chain } = &mut replayed;
-            chain.admit_opened(&frame?, |sequence, record, _| {
-                if until.is_none_or(|until| sequence < until) {
-                    state.apply(record);
-                }
-            })?;
-            progress(chain.next_sequence());
-            if until.is_some_and(|until| chain.next_sequence() >= until) {
-                break;
-            }
+    replayed.go_on(store, until, |position| {
+        progress(position);
+        true
+    })?;
+    Ok(replayed)
+}
+
+impl Replayed {
+    /// Folds what the log holds behind the head, checking every hash, up to and without `until` if given; `progress` is
+    /// told how many records have been folded, and ends it when it returns false.
+    ///
+    /// One thread reads, hashes and decodes, this one links and folds: each is about half of the work.
+    ///
+    /// # Errors
+    /// Names the first sequence that cannot be trusted. What was folded is then of no further use.
+    pub fn go_on(&mut self, store: &dyn Store, until: Option<u64>, mut progress: impl FnMut(u64) -> bool) -> Result<(), ReplayError> {
+        let Self { state, chain } = self;
+        let is_over = |position| until.is_some_and(|until| position >= until);
+        if is_over(chain.next_sequence()) {
+            return Ok(());
         }
-        Ok(replayed)
-    })
+        let frames = store.scan(chain.next_sequence());
+        std::thread::scope(|scope| {
+            let (sender, opened) = sync_channel(AHEAD);
+            let reader = move || {
+                for frame in frames {
+                    // A receiver that is gone has seen enough.
+                    if sender.send(frame.map(|frame| OpenedFrame::open(&frame))).is_err() {
+                        return;
+                    }
+                }
+            };
+            let reader = std::thread::Builder::new().name("replay".to_owned()).spawn_scoped(scope, reader);
+            reader.map_err(|source| StoreError::Io { doing: "start a thread that reads the log".to_owned(), source })?;
+            for frame in opened {
+                chain.admit_opened(&frame?, |sequence, record, _| {
+                    if until.is_none_or(|until| sequence < until) {
+                        state.apply(record);
+                    }
+                })?;
+                if !progress(chain.next_sequence()) || is_over(chain.next_sequence()) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
 }

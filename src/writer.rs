@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::engine::Failure;
 use crate::latch::Latch;
 use crate::log::Store;
-use crate::replay::{Replayed, replay};
+use crate::replay::{ReplayError, Replayed, replay};
+use crate::snapshots::Snapshots;
 
 /// The one input of the writer.
 pub enum Input {
@@ -33,6 +34,8 @@ pub enum Input {
     },
     /// To be read from the state.
     Read(Read),
+    /// Whether commands are taken; a writer that takes none tries to go on before it answers.
+    Probe(oneshot::Sender<Result<(), Failure>>),
 }
 
 /// Reads the state, and the instant it is read at, in its place in the queue; what it returns is called once the batch
@@ -62,23 +65,35 @@ pub struct Writer {
     chain: Chain,
     /// No command is decided at an earlier instant.
     now: Timestamp,
+    snapshots: Option<Arc<Snapshots>>,
     latch: Arc<Latch>,
+    /// The state holds what is not durable, and is of no use.
+    is_spoilt: bool,
     /// Of each follower.
     wakes: Vec<SyncSender<()>>,
 }
 
 impl Writer {
-    /// A writer that goes on where `replayed` ends; `wakes` are told of each commit.
-    pub fn new(store: Arc<dyn Store>, clock: Clock, ids: Ids, replayed: Replayed, latch: Arc<Latch>, wakes: Vec<SyncSender<()>>) -> Self {
+    /// A writer that goes on where `replayed` ends; after a failure it does so from the newest of `snapshots`. `wakes` are
+    /// told of each commit.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        ids: Ids,
+        replayed: Replayed,
+        snapshots: Option<Arc<Snapshots>>,
+        latch: Arc<Latch>,
+        wakes: Vec<SyncSender<()>>,
+    ) -> Self {
         let now = resume_at(&replayed.chain);
-        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, latch, wakes }
+        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, snapshots, latch, is_spoilt: false, wakes }
     }
 
     /// Runs until every sender is gone and the queue is empty. `alive` is dropped when it ends, by a panic too.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(mut self, mut queue: mpsc::Receiver<Input>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(mut self, mut queue: mpsc::Receiver<Input>, alive: impl Send + 'static) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("writer".into()).spawn(move || {
             let _alive = alive;
             while self.turn(&mut queue) {}
@@ -94,15 +109,8 @@ impl Writer {
 
     /// One commit, from the queue to the answers.
     fn commit(&mut self, first: Input, queue: &mut mpsc::Receiver<Input>) {
-        // 1. After a failure nothing is decided until the state is again what the log says.
-        if let Err(failure) = self.unlatch() {
-            // An attempt is expensive: whoever waits already is told by this one.
-            refuse(first, &failure);
-            while let Ok(waiting) = queue.try_recv() {
-                refuse(waiting, &failure);
-            }
-            return;
-        }
+        // 1. After a failure nothing is decided until the state is again what the log says and the log can be written.
+        let Some(first) = self.unlatch(first, queue) else { return };
         let mut frame = FrameBuilder::new();
         let mut answers: Vec<Answer> = Vec::new();
         let mut next = Some(first);
@@ -132,6 +140,7 @@ impl Writer {
         self.now = self.now.max(self.clock.now());
         let (command, answer) = match input {
             Input::Read(read) => return read(&self.state, self.now),
+            Input::Probe(answer) => return tell(answer, Ok(())),
             Input::Command { command, answer } => (command, answer),
         };
         let result = decide(&self.state, &command, self.now, &mut self.ids);
@@ -147,10 +156,7 @@ impl Writer {
             }
             Committed { workspace_id: decided.workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });
-        Box::new(move |stored| {
-            // A caller that has gone away does not need the answer.
-            let _ = answer.send(stored.and(result));
-        })
+        tell(answer, result)
     }
 
     fn store(&mut self, frame: FrameBuilder) -> Result<(), Failure> {
@@ -169,32 +175,65 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                // The state holds what is not durable. It is of no further use, and nobody has seen it.
+                // Nobody has seen what the state holds now.
+                self.is_spoilt = true;
                 self.latch.set(&error.to_string());
                 Err(Failure::Unavailable)
             }
         }
     }
 
-    /// If a commit has failed: makes sure of the log's end, and rebuilds the state from it.
-    fn unlatch(&mut self) -> Result<(), Failure> {
+    /// If a commit has failed: answers who reads from what is durable, and tries to go on for everybody else. The input
+    /// comes back once all is well, or is answered.
+    fn unlatch(&mut self, first: Input, queue: &mut mpsc::Receiver<Input>) -> Option<Input> {
         if !self.latch.is_set() {
+            return Some(first);
+        }
+        let readable = self.rebuild().map_err(|error| error.to_string());
+        let writable = match (&readable, &first) {
+            (Ok(()), Input::Read(_)) => {
+                self.stand_by(first);
+                return None;
+            }
+            (Ok(()), Input::Command { .. } | Input::Probe(_)) => self.store.recover().map_err(|error| error.to_string()),
+            (Err(reason), _) => Err(reason.clone()),
+        };
+        if let Err(reason) = writable {
+            self.latch.set(&reason);
+            // An attempt is expensive: whoever waits already is told by this one.
+            self.stand_by(first);
+            while let Ok(waiting) = queue.try_recv() {
+                self.stand_by(waiting);
+            }
+            return None;
+        }
+        self.latch.release();
+        Some(first)
+    }
+
+    /// Makes the state again what the log says. The frame that failed is no part of that, wherever its bytes may be.
+    fn rebuild(&mut self) -> Result<(), ReplayError> {
+        if !self.is_spoilt {
             return Ok(());
         }
-        let rebuilt = self.store.recover().map_err(|e| e.to_string());
-        let rebuilt = rebuilt.and_then(|()| replay(&*self.store, None, |_| {}).map_err(|e| e.to_string()));
-        match rebuilt {
-            Ok(Replayed { state, chain }) => {
-                self.now = self.now.max(resume_at(&chain));
-                self.state = state;
-                self.chain = chain;
-                self.latch.release();
-                Ok(())
-            }
-            Err(reason) => {
-                self.latch.set(&reason);
-                Err(Failure::Unavailable)
-            }
+        let Replayed { state, chain } = match &self.snapshots {
+            Some(snapshots) => snapshots.replay(&*self.store, |_| {})?.0,
+            None => replay(&*self.store, None, |_| {})?,
+        };
+        self.now = self.now.max(resume_at(&chain));
+        (self.state, self.chain, self.is_spoilt) = (state, chain, false);
+        Ok(())
+    }
+
+    /// Answers while nothing can be stored: whoever reads, from what is durable if that could be read; nobody else.
+    fn stand_by(&mut self, input: Input) {
+        self.now = self.now.max(self.clock.now());
+        match input {
+            Input::Command { answer, .. } => tell(answer, Err(Failure::Unavailable))(Ok(())),
+            Input::Probe(answer) => tell(answer, Err(Failure::Unavailable))(Ok(())),
+            // The reader is given a state that holds nothing, and its answer is the failure.
+            Input::Read(read) if self.is_spoilt => read(&State::new(), self.now)(Err(Failure::Unavailable)),
+            Input::Read(read) => read(&self.state, self.now)(Ok(())),
         }
     }
 }
@@ -212,12 +251,10 @@ const fn request_of(command: &Command) -> Option<&Request> {
     }
 }
 
-fn refuse(input: Input, failure: &Failure) {
-    match input {
-        Input::Command { answer, .. } => {
-            let _ = answer.send(Err(failure.clone()));
-        }
-        // The state is not to be read; the reader is given one that holds nothing, and its answer is the failure.
-        Input::Read(read) => read(&State::new(), Timestamp::default())(Err(failure.clone())),
-    }
+/// Sends a result once the batch is stored, or the failure of the batch.
+fn tell<T: Send + 'static>(answer: oneshot::Sender<Result<T, Failure>>, result: Result<T, Failure>) -> Answer {
+    Box::new(move |stored| {
+        // A caller that has gone away does not need the answer.
+        let _ = answer.send(stored.and(result));
+    })
 }

@@ -1,7 +1,7 @@
 //! State: the fold of the log that decisions need. It never reads a clock; what has lapsed is told by comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::io::{self, Read, Write};
 use std::ops::Bound;
 
 use allowlog_proto::chain::Hash;
@@ -19,6 +19,7 @@ mod confirmation;
 mod escalation;
 mod request;
 mod signing_key;
+mod stored;
 mod tombstone;
 mod workspace;
 
@@ -31,6 +32,8 @@ pub use request::Answered;
 pub use signing_key::SigningKey;
 pub use tombstone::Tombstone;
 pub use workspace::Workspace;
+
+use stored::{Stored, stored, unknown};
 
 /// The fold of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +57,12 @@ enum Lapse {
     Request(WorkspaceId, IdempotencyKey),
 }
 
+stored!(State { workspaces, api_keys, authorizations, questions, escalations, requests, lapses, next_sequence });
+
 impl State {
+    /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
+    pub const VERSION: u32 = 1;
+
     /// The state of an empty log.
     pub fn new() -> Self {
         Self::default()
@@ -157,13 +165,34 @@ impl State {
         before(&self.escalations, workspace_id, EscalationId::from_bytes, end)
     }
 
-    /// A hash over all of it: two states with the same hash are the same. To be compared within one build only, since it
-    /// goes by the names of fields.
+    /// Things in it whose number grows with use: about what a snapshot takes to be written and read.
+    pub fn size(&self) -> usize {
+        let asked = self.questions.len().saturating_add(self.escalations.len());
+        self.authorizations.len().saturating_add(asked).saturating_add(self.requests.len())
+    }
+
+    /// Writes all of it into a snapshot.
+    ///
+    /// # Errors
+    /// As the writer says.
+    pub fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        Stored::save(self, to)
+    }
+
+    /// Reads what [`State::save`] of the same version wrote.
+    ///
+    /// # Errors
+    /// As the reader says, or if what is there is no state.
+    pub fn load(from: &mut dyn Read) -> io::Result<Self> {
+        Stored::load(from)
+    }
+
+    /// A hash over all of it: two states with the same hash are the same. To be compared within one [`State::VERSION`].
     pub fn hash(&self) -> Hash {
-        let mut hasher = StateHasher(blake3::Hasher::new());
-        // Every field takes part without being named, since `Debug` is derived; writing to a hasher cannot fail.
-        let _ = write!(hasher, "{self:?}");
-        Hash(*hasher.0.finalize().as_bytes())
+        let mut hasher = io::BufWriter::new(blake3::Hasher::new());
+        // Writing to a hasher cannot fail.
+        let _ = self.save(&mut hasher).and_then(|()| hasher.flush());
+        Hash(*hasher.get_ref().finalize().as_bytes())
     }
 }
 
@@ -179,11 +208,28 @@ fn before<I: Ord + Copy, T>(
     map.range((first, last)).map(|((_, id), value)| (*id, value))
 }
 
-struct StateHasher(blake3::Hasher);
+impl Stored for Lapse {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Question(nonce) => (0_u8, *nonce).save(to),
+            Self::Confirmation(workspace_id, id, scope, resource) => {
+                (1_u8, (*workspace_id, *id)).save(to)?;
+                scope.save(to)?;
+                resource.save(to)
+            }
+            Self::Request(workspace_id, key) => {
+                (2_u8, *workspace_id).save(to)?;
+                key.save(to)
+            }
+        }
+    }
 
-impl std::fmt::Write for StateHasher {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        match u8::load(from)? {
+            0 => Ok(Self::Question(Stored::load(from)?)),
+            1 => Ok(Self::Confirmation(Stored::load(from)?, Stored::load(from)?, Stored::load(from)?, Stored::load(from)?)),
+            2 => Ok(Self::Request(Stored::load(from)?, Stored::load(from)?)),
+            tag => Err(unknown(tag)),
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Read, Write};
 
 use serde::{Serialize, Serializer};
 
@@ -12,6 +13,7 @@ use crate::event::Event;
 use crate::frame::{Frame, FrameError, FrameHeader};
 use crate::id::WorkspaceId;
 use crate::record::{Record, RecordError};
+use crate::snapshot::{load, save};
 use crate::time::Timestamp;
 
 /// A BLAKE3 hash, 32 bytes; written as lower-case hex.
@@ -184,6 +186,30 @@ impl Chain {
         }
         self.close(frame.hash);
         Ok(())
+    }
+
+    /// Writes the head into a snapshot.
+    ///
+    /// # Errors
+    /// As the writer says.
+    pub fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        let Self { next_sequence, frame, time, workspaces } = self;
+        save(&(*next_sequence, frame.0, *time, workspaces.len()), to)?;
+        workspaces.iter().try_for_each(|(id, link)| save(&(*id, link.next_index, link.previous.0), to))
+    }
+
+    /// Reads the head that [`Chain::save`] wrote.
+    ///
+    /// # Errors
+    /// As the reader says, or if what is there is none.
+    pub fn load(from: &mut dyn Read) -> io::Result<Self> {
+        let (next_sequence, frame, time, count): (u64, _, Timestamp, usize) = load(from)?;
+        let mut workspaces = BTreeMap::new();
+        for _ in 0..count {
+            let (id, next_index, previous) = load(from)?;
+            workspaces.insert(id, Link { next_index, previous: Hash(previous) });
+        }
+        Ok(Self { next_sequence, frame: Hash(frame), time, workspaces })
     }
 }
 

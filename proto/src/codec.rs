@@ -1,10 +1,14 @@
-//! The one file that knows bincode: events, each with its request, to bytes and back, trailing bytes refused.
+//! The one file that knows bincode: events, each with its request, to bytes and back, trailing bytes refused; and the items
+//! of a snapshot.
+
+use std::io::{Read, Write};
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
 use crate::event::Event;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::record::Request;
+use crate::snapshot::Item;
 
 /// What bincode may count while it decodes. It counts a number by the size of its type, not by the bytes it took, so a
 /// string of length zero, one byte as stored, counts as eight. A tighter limit would refuse records that were written.
@@ -26,6 +30,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Event, Option<Request>), DecodeErr
         Ok(_) => Err(DecodeError::TrailingBytes),
         Err(error) => Err(DecodeError::Malformed(error.to_string())),
     }
+}
+
+/// Appends an item of a snapshot.
+pub(crate) fn encode_item(item: &impl Item, mut to: &mut dyn Write) -> Result<(), bincode::error::EncodeError> {
+    bincode::serde::encode_into_std_write(item, &mut to, CONFIG).map(drop)
+}
+
+/// Reads the next item of a snapshot.
+pub(crate) fn decode_item<T: Item>(mut from: &mut dyn Read) -> Result<T, bincode::error::DecodeError> {
+    bincode::serde::decode_from_std_read(&mut from, CONFIG)
 }
 
 /// An event that cannot be written; no event this project makes is one.

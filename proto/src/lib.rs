@@ -17,6 +17,7 @@ pub mod event;
 pub mod frame;
 pub mod reason;
 pub mod record;
+pub mod snapshot;
 
 pub mod key_document;
 pub mod receipt;

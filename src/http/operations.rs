@@ -17,9 +17,9 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The writer takes commands. Asking makes a writer that has stopped try to recover.
+/// The writer takes commands. Asking makes a writer that takes none try to go on.
 async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    match app.engine.read(|_, _| ()).await {
+    match app.engine.probe().await {
         Ok(()) => Ok("ready\n"),
         Err(failure) => Err(ApiError::unavailable(app.engine.refusing().unwrap_or_else(|| failure.to_string()))),
     }

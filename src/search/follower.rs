@@ -7,12 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::record::Record;
 use tokio::sync::{oneshot, watch};
 
-use crate::log::{Store, StoreError};
+use crate::log::{Store, StoreError, ends_at};
 use crate::search::Search;
 use crate::search::index::{Index, IndexError, Snapshot};
 use crate::search::terms::terms;
@@ -231,15 +230,6 @@ fn rest(pause: Duration, is_over: impl Fn() -> bool) -> bool {
         rested = rested.saturating_add(GLANCE);
     }
     false
-}
-
-/// Whether a frame with this hash ends at this position. The hash covers all of the log before it.
-fn ends_at(store: &dyn Store, position: u64, hash: Hash) -> Result<bool, StoreError> {
-    let Some(last) = position.checked_sub(1) else { return Ok(true) };
-    match store.scan(last).next() {
-        Some(frame) => frame.map(|frame| frame.header().end_sequence() == position && frame.hash() == hash),
-        None => Ok(false),
-    }
 }
 
 fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {

@@ -25,8 +25,14 @@ async fn a_failed_append_is_503_and_the_state_is_what_the_log_says() {
         let reply = server.post("/v1/check", check.clone()).await;
         assert_eq!(reply.error(), (503, "service_unavailable".into()));
         assert_eq!(reply.headers["retry-after"], "1");
-        // Recovery fails twice: every command is refused, reads too, and readiness says why.
+        // Recovery fails twice: every command is refused, and readiness says why; what is durable can be read.
         assert_eq!(server.post("/v1/check", check.clone()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+        let granted = server.get(&format!("/v1/authorizations/{id}")).await;
+        assert_eq!(granted.status, StatusCode::OK);
+        let listed = server.get(&format!("/v1/receipts?authorization_id={id}")).await.json();
+        assert_eq!(listed["items"].as_array().unwrap().len(), 2, "the grant and its first check");
+        let first = listed["items"][1]["receipt_id"].as_str().unwrap();
+        assert_eq!(server.get(&format!("/v1/receipts/{first}")).await.status, StatusCode::OK);
         let unready = ready().await;
         assert_eq!(unready.error(), (503, "service_unavailable".into()));
         assert!(unready.text.contains("recover"), "{}", unready.text);

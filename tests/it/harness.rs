@@ -75,6 +75,7 @@ impl Server {
         let mut parts = Parts {
             store: Arc::clone(&store),
             replayed: replay(&*store, None, |_| {}).unwrap(),
+            snapshots: None,
             search_dir: None,
             keyring,
             clock: clock.clone(),

@@ -7,6 +7,7 @@ use allowlog::log::memory::MemoryStore;
 use allowlog::receipts::{Standing, find, standing};
 use allowlog::replay::{Replayed, replay};
 use allowlog_projections::state::{SigningKey, State};
+use allowlog_proto::chain::Chain;
 use allowlog_proto::json::Value;
 use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
@@ -21,6 +22,23 @@ pub(crate) fn log(store: &MemoryStore, known: &Replayed) {
     assert_eq!(replayed.chain, known.chain, "the log is as long as what is known, and the same");
     assert_eq!(replayed.state, known.state, "a replay equals the state");
     assert_eq!(replayed.state.hash(), known.state.hash(), "equal states have equal hashes");
+    snapshot(store, &replayed);
+}
+
+/// A snapshot made at some frame's end, read back, and the tail behind it come to the same.
+fn snapshot(store: &MemoryStore, whole: &Replayed) {
+    let ends: Vec<u64> = store.scan(0).map(|frame| frame.unwrap().header().end_sequence()).collect();
+    let Some(end) = ends.len().checked_sub(1).map(|last| ends[usize::from(whole.state.hash().0[0]) % (last + 1)]) else { return };
+    let made = replay(store, Some(end), |_| {}).expect("the chain holds");
+    let mut bytes = Vec::new();
+    made.chain.save(&mut bytes).and_then(|()| made.state.save(&mut bytes)).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut read = Replayed { chain: Chain::load(&mut rest).unwrap(), state: State::load(&mut rest).unwrap() };
+    assert!(rest.is_empty(), "all of the snapshot is read");
+    assert_eq!((&read.chain, &read.state), (&made.chain, &made.state), "a snapshot is read as it was written");
+    read.go_on(store, None, |_| true).expect("the tail follows");
+    assert_eq!((&read.chain, &read.state), (&whole.chain, &whole.state), "a snapshot and its tail come to the whole");
+    assert_eq!(read.state.hash(), whole.state.hash());
 }
 
 /// Each record of a named command is one of the records the model knows of it, and no name was good for two commands

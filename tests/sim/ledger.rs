@@ -135,7 +135,7 @@ impl Ledger {
         let mut dated = Vec::new();
         for asked in asked {
             match &asked.item {
-                Item::Jump(_) | Item::Read | Item::Authenticate(_) => {}
+                Item::Jump(_) | Item::Read | Item::Authenticate(_) | Item::Probe => {}
                 Item::Command(_) => {
                     if self.wall < self.floor {
                         self.count("decided on a clock that is behind");
@@ -155,18 +155,26 @@ impl Ledger {
     pub(crate) fn will_append(&self, dated: &[Dated]) -> bool {
         dated.iter().any(|Dated { asked, at }| match &asked.item {
             Item::Command(command) => retold::records_of(command, &self.model.answer(command, *at)) > 0,
-            Item::Read | Item::Authenticate(_) | Item::Jump(_) => false,
+            Item::Read | Item::Authenticate(_) | Item::Probe | Item::Jump(_) => false,
         })
     }
 
-    /// A recovery failed: nobody was let in.
-    pub(crate) fn refused(&mut self, asked: Vec<Asked>) {
-        self.recovery_failed = true;
-        for asked in asked {
-            if let Item::Jump(to) = asked.item {
-                self.wall = to;
+    /// The state is again what the log says.
+    pub(crate) fn rebuilt(&mut self) {
+        self.floor = self.floor.max(self.resumed());
+    }
+
+    /// Nothing can be stored: who reads is told what is durable, and nobody else is let in.
+    pub(crate) fn stood_by(&mut self, asked: Vec<Asked>) {
+        self.recovery_failed |= asked.iter().any(|asked| !asked.item.only_reads());
+        for Dated { mut asked, at } in self.date(asked) {
+            if !asked.item.only_reads() {
+                self.unavailable(asked, "refused while latched");
+                continue;
             }
-            self.unavailable(asked, "refused while latched");
+            self.count("read while latched");
+            let told = asked.poll().unwrap_or_else(|| panic!("nobody answered {:?}", asked.item));
+            self.judge_reader(asked.item, told, at);
         }
     }
 
@@ -177,7 +185,6 @@ impl Ledger {
             self.count("recovered at once");
         }
         (self.doubt, self.recovery_failed) = (None, false);
-        self.floor = self.floor.max(self.resumed());
         self.say("recovery succeeds");
     }
 
@@ -280,15 +287,16 @@ impl Ledger {
                     self.judge_command(&command, at, result);
                     undecided = true;
                 }
-                (Item::Read, Told::Read(state)) => {
-                    self.judge_read(state);
-                    if undecided {
+                (Item::Probe, Told::Probe(result)) => {
+                    assert_eq!(result, Ok(()), "commands are taken");
+                    self.say("commands are taken");
+                }
+                (item, told) => {
+                    if undecided && matches!(item, Item::Read) {
                         self.count("a read behind an undecided command");
                     }
+                    self.judge_reader(item, told, at);
                 }
-                (Item::Authenticate(credential), Told::Authenticate(result)) => self.judge_authenticated(&credential, at, result),
-                (Item::Jump(to), Told::Jump(Ok(()))) => self.say(&format!("the clock jumps to {to}")),
-                (item, told) => panic!("{told:?} is no answer to {item:?}"),
             }
         }
         assert!(self.fresh.is_empty(), "the log holds more than anybody was told: {:?}", self.fresh);
@@ -365,6 +373,15 @@ impl Ledger {
     }
 
     /// A reader sees every command before it in the queue, and none behind it.
+    fn judge_reader(&mut self, item: Item, told: Told, at: Timestamp) {
+        match (item, told) {
+            (Item::Read, Told::Read(state)) => self.judge_read(state),
+            (Item::Authenticate(credential), Told::Authenticate(result)) => self.judge_authenticated(&credential, at, result),
+            (Item::Jump(to), Told::Jump(Ok(()))) => self.say(&format!("the clock jumps to {to}")),
+            (item, told) => panic!("{told:?} is no answer to {item:?}"),
+        }
+    }
+
     fn judge_read(&mut self, state: Result<State, Failure>) {
         assert!(state.as_ref() == Ok(&self.known.state), "a read sees what the log says in its place: {state:?}");
         self.say("read");

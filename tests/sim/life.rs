@@ -43,6 +43,8 @@ pub(crate) enum Item {
     /// The whole state, as it is in this place of the queue.
     Read,
     Authenticate(Credential),
+    /// Whether commands are taken.
+    Probe,
     /// The clock jumps while the batch is being decided.
     Jump(Timestamp),
 }
@@ -53,6 +55,7 @@ pub(crate) enum Told {
     Command(Result<Committed, Failure>),
     Read(Result<State, Failure>),
     Authenticate(Result<WorkspaceId, Failure>),
+    Probe(Result<(), Failure>),
     Jump(Result<(), Failure>),
 }
 
@@ -73,7 +76,7 @@ impl Life {
         let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), &replayed.state);
         // Chance at its worst: time alone keeps the ids of two lives apart.
         let ids = Ids::new(|| 0);
-        let writer = Writer::new(Arc::clone(&store) as _, clock.clone(), ids, replayed, Arc::clone(&latch), vec![wake]);
+        let writer = Writer::new(Arc::clone(&store) as _, clock.clone(), ids, replayed, None, Arc::clone(&latch), vec![wake]);
         Self { store, clock: clock.clone(), engine: Some(engine), latch, writer, queue, signing, signed, _woken: woken }
     }
 
@@ -97,6 +100,7 @@ impl Life {
             Item::Command(command) => Box::pin(async move { Told::Command(engine.submit(command).await) }),
             Item::Read => Box::pin(async move { Told::Read(engine.read(|state, _| state.clone()).await) }),
             Item::Authenticate(credential) => Box::pin(async move { Told::Authenticate(engine.authenticate(credential).await) }),
+            Item::Probe => Box::pin(async move { Told::Probe(engine.probe().await) }),
             Item::Jump(to) => Box::pin(async move { Told::Jump(engine.read(move |_, _| clock.set(to)).await) }),
         };
         Asked { item, answer }
@@ -132,6 +136,16 @@ impl Life {
     }
 }
 
+impl Item {
+    /// Whether it only looks: then it is answered while nothing can be stored, too.
+    pub(crate) const fn only_reads(&self) -> bool {
+        match self {
+            Self::Read | Self::Authenticate(_) | Self::Jump(_) => true,
+            Self::Command(_) | Self::Probe => false,
+        }
+    }
+}
+
 impl Asked {
     /// What the client is told, if it is told already.
     pub(crate) fn poll(&mut self) -> Option<Told> {
@@ -150,6 +164,7 @@ impl Told {
             Self::Command(Err(Failure::Unavailable))
                 | Self::Read(Err(Failure::Unavailable))
                 | Self::Authenticate(Err(Failure::Unavailable))
+                | Self::Probe(Err(Failure::Unavailable))
                 | Self::Jump(Err(Failure::Unavailable))
         )
     }

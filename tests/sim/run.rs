@@ -38,6 +38,8 @@ pub(crate) const REACHED: &[&str] = &[
     "append done but failed",
     "failed batch of several",
     "refused while latched",
+    "read while latched",
+    "commands are asked for",
     "recovered",
     "recovered at once",
     "crash",
@@ -108,7 +110,7 @@ impl<'k> Run<'k> {
     fn end(mut self) -> Ended {
         self.ledger.say("end");
         while self.latched.is_some() {
-            self.submit_and_turn(vec![Item::Read]);
+            self.submit_and_turn(vec![Item::Probe]);
         }
         self.life.close();
         assert!(!self.life.turn(), "the writer ends when nobody can come any more");
@@ -193,7 +195,11 @@ impl<'k> Run<'k> {
         while items.len() < usize::try_from(size).unwrap() {
             let item = match self.dice.below(100) {
                 0..8 => Item::Read,
-                8..14 => match self.dice.pick_recent(&self.ledger.credentials()) {
+                8 => {
+                    self.ledger.count("commands are asked for");
+                    Item::Probe
+                }
+                9..14 => match self.dice.pick_recent(&self.ledger.credentials()) {
                     Some(credential) => Item::Authenticate(credential.clone()),
                     None => continue,
                 },
@@ -253,9 +259,13 @@ impl<'k> Run<'k> {
     /// As many commits as it takes.
     fn turn_all(&mut self, mut asked: Vec<Asked>) {
         while !asked.is_empty() {
-            let refused = self.latched.is_some_and(|failures| failures > 0);
-            // A recovery that fails is told to everybody who waits, a commit to those it took.
-            let taken = if refused { asked.len() } else { asked.len().min(COMMIT_COMMANDS_MAX) };
+            // While nothing can be stored a reader is answered by itself, and a recovery that fails is told to everybody who
+            // waits; a commit is told to those it took.
+            let taken = match self.latched {
+                Some(_) if asked[0].item.only_reads() => 1,
+                Some(1..) => asked.len(),
+                Some(0) | None => asked.len().min(COMMIT_COMMANDS_MAX),
+            };
             let rest = asked.split_off(taken);
             self.turn(asked);
             assert_eq!(self.life.waiting(), rest.len(), "a commit takes what waits, up to its limit");
@@ -265,13 +275,18 @@ impl<'k> Run<'k> {
 
     fn turn(&mut self, asked: Vec<Asked>) {
         self.ledger.at_work(asked.iter().map(|asked| &asked.item));
-        let recovers = self.latched == Some(0);
-        if let Some(failures) = self.latched.and_then(|failures| failures.checked_sub(1)) {
-            assert!(self.life.turn());
-            self.latched = Some(failures);
-            self.ledger.refused(asked);
-            assert!(self.life.refusing(), "the latch stays set");
-            return;
+        let mut recovers = false;
+        if let Some(failures) = self.latched {
+            self.ledger.rebuilt();
+            let reads = asked[0].item.only_reads();
+            recovers = !reads && failures == 0;
+            if !recovers {
+                assert!(self.life.turn());
+                self.latched = Some(if reads { failures } else { failures - 1 });
+                self.ledger.stood_by(asked);
+                assert!(self.life.refusing(), "the latch stays set");
+                return;
+            }
         }
         if recovers {
             self.latched = None;

@@ -7,6 +7,7 @@ use allowlog_proto::text::Name;
 use allowlog_proto::time::Timestamp;
 
 use super::State;
+use super::stored::stored;
 
 /// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct ApiKey {
     /// From when on it opens nothing, whatever its end.
     pub revoked_at: Option<Timestamp>,
 }
+
+stored!(ApiKey { workspace_id, name, style, role, expires_at, secret_hash, created_at, revoked_at });
 
 impl State {
     pub(super) fn apply_api_key(&mut self, record: &Record, event: &ApiKeyEvent) {

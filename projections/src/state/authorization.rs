@@ -10,6 +10,7 @@ use allowlog_proto::text::{AgentId, Approver, BundleId, Resource, ScopeName, Use
 use allowlog_proto::time::Timestamp;
 
 use super::State;
+use super::stored::stored;
 
 /// A recorded permission; revoked ones stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,11 @@ pub struct Live {
     /// The latest escalation.
     pub escalation: Option<EscalationId>,
 }
+
+stored!(Authorization { user_id, agent_id, expires_at, revoked_at, bundle_id, replaces, budget, scopes, live });
+stored!(Scope { name, constraints, requires_confirm, requires_escalation, escalation_to, window });
+stored!(Window { day, allows });
+stored!(Live { confirmed_until, escalation });
 
 impl Window {
     /// Allows given on the day of `now`.

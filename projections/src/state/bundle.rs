@@ -5,6 +5,7 @@ use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
 
 use super::State;
+use super::stored::stored;
 
 /// A bundle that can be granted from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct LiveBundle {
     /// Time of its record.
     pub created_at: Timestamp,
 }
+
+stored!(LiveBundle { bundle, created_at });
 
 impl State {
     pub(super) fn apply_bundle(&mut self, record: &Record, event: &BundleEvent) {

@@ -6,6 +6,7 @@ use allowlog_proto::record::Record;
 use allowlog_proto::text::{Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
 
+use super::stored::stored;
 use super::{Lapse, State};
 
 /// What a user was asked and has not answered.
@@ -20,6 +21,8 @@ pub struct Question {
     /// When it lapses, exclusive.
     pub expires_at: Timestamp,
 }
+
+stored!(Question { authorization_id, scope, resource, expires_at });
 
 impl State {
     pub(super) fn apply_confirmation(&mut self, record: &Record, event: &ConfirmationEvent) {

@@ -1,5 +1,7 @@
 //! Escalations: a lifecycle, moved by value.
 
+use std::io::{self, Read, Write};
+
 use allowlog_proto::event::{EscalationEvent, Resolution};
 use allowlog_proto::id::{AuthorizationId, WorkspaceId};
 use allowlog_proto::limits::ESCALATION_LIFE_MS;
@@ -8,6 +10,7 @@ use allowlog_proto::text::{Approver, Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
 
 use super::State;
+use super::stored::{Stored, stored, unknown};
 
 /// A question to a third party. It stays, so that the same answer can be given twice and a late one be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub enum Status {
     },
 }
 
+stored!(Escalation { authorization_id, scope, resource, escalation_to, status });
+
 impl Status {
     /// Whether an answer can still be given at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
@@ -72,6 +77,34 @@ impl Status {
         };
         assert!(!*consumed, "an approval is consumed once");
         *consumed = true;
+    }
+}
+
+impl Stored for Status {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Open { expires_at } => (0_u8, *expires_at).save(to),
+            Self::Approved { by, at, consumed } => {
+                1_u8.save(to)?;
+                by.save(to)?;
+                at.save(to)?;
+                consumed.save(to)
+            }
+            Self::Rejected { by, at } => {
+                2_u8.save(to)?;
+                by.save(to)?;
+                at.save(to)
+            }
+        }
+    }
+
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        match u8::load(from)? {
+            0 => Ok(Self::Open { expires_at: Stored::load(from)? }),
+            1 => Ok(Self::Approved { by: Stored::load(from)?, at: Stored::load(from)?, consumed: Stored::load(from)? }),
+            2 => Ok(Self::Rejected { by: Stored::load(from)?, at: Stored::load(from)? }),
+            tag => Err(unknown(tag)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use allowlog_proto::limits::IDEMPOTENCY_LIFE_MS;
 use allowlog_proto::record::{Record, Request};
 use allowlog_proto::time::Timestamp;
 
+use super::stored::stored;
 use super::{Lapse, State};
 
 /// A request that was answered, by the records it led to.
@@ -17,6 +18,8 @@ pub struct Answered {
     fingerprint: [u8; 16],
     until: Timestamp,
 }
+
+stored!(Answered { first, count, fingerprint, until });
 
 impl Answered {
     /// Whether it was the same that was asked.

@@ -6,6 +6,7 @@ use allowlog_proto::key_document::{KeyDocument, PublicKey};
 use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
 
+use super::stored::stored;
 use super::{State, Workspace};
 
 /// A key that signs receipts from `active_from` until the next one's.
@@ -18,6 +19,8 @@ pub struct SigningKey {
     /// Inclusive.
     pub active_from: Timestamp,
 }
+
+stored!(SigningKey { key_id, public_key, active_from });
 
 impl SigningKey {
     /// Of the keys of one workspace, oldest first, the one that signs what was issued at `time`.

@@ -5,6 +5,7 @@ use allowlog_proto::record::Record;
 use allowlog_proto::text::{Note, Resource};
 use allowlog_proto::time::Timestamp;
 
+use super::stored::stored;
 use super::{State, Workspace};
 
 /// A resource that is closed to every agent.
@@ -17,6 +18,8 @@ pub struct Tombstone {
     /// Time of its record.
     pub created_at: Timestamp,
 }
+
+stored!(Tombstone { resource, reason, created_at });
 
 impl Workspace {
     /// Whether the resource is closed.

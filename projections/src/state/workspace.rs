@@ -8,6 +8,7 @@ use allowlog_proto::record::Record;
 use allowlog_proto::text::{BundleId, Name, Resource};
 use allowlog_proto::time::Timestamp;
 
+use super::stored::stored;
 use super::{LiveBundle, SigningKey, State, Tombstone};
 
 /// A tenant.
@@ -28,6 +29,8 @@ pub struct Workspace {
     /// What they deny.
     pub(super) tombstoned: BTreeMap<Resource, TombstoneId>,
 }
+
+stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned });
 
 impl State {
     pub(super) fn apply_workspace(&mut self, record: &Record, event: &WorkspaceEvent) {
