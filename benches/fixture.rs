@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each bench uses what it needs")]
 
+use std::path::Path;
+
 use allowlog::chance;
+use allowlog::log::Store as _;
+use allowlog::log::disk::{DiskOptions, DiskStore};
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
@@ -10,6 +14,7 @@ use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{Plan, Role, Style};
+use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
 use allowlog_proto::json::Value;
 use allowlog_proto::text::Name;
@@ -18,6 +23,9 @@ use allowlog_proto::time::Timestamp;
 /// As in the server.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// As many as 64 clients leave in one commit on a machine of two cores.
+const EVENTS_PER_FRAME: u64 = 20;
 
 pub struct World {
     pub state: State,
@@ -105,4 +113,44 @@ pub fn directory() -> tempfile::TempDir {
 /// The value below which this share of the sorted values lies.
 pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> T {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+/// Writes a log of so many events: so many authorizations first, or a tenth of the events, then checks of them.
+pub fn write(directory: &Path, events: u64, authorizations: usize) {
+    let mut world = World::with_authorizations(0);
+    world.state = Default::default();
+    world.chain = Default::default();
+    let store = DiskStore::open(directory, DiskOptions::default()).unwrap();
+    let mut frame = FrameBuilder::new();
+    let mut targets: Vec<String> = Vec::new();
+    let create = create();
+    let mut first = Some(create_workspace());
+    let mut turn = 0;
+    while world.chain.next_sequence() < events {
+        let command = match first.take() {
+            Some(command) => command,
+            None if targets.len() < authorizations.min(events as usize / 10) => create.clone(),
+            None => {
+                turn += 7_919;
+                check(&targets[turn % targets.len()])
+            }
+        };
+        let decided = decide(&world.state, &command, world.now, &mut world.ids).unwrap();
+        if let Outcome::Created(created) = &decided.outcome {
+            targets.push(created.granted.authorization_id.to_string());
+        }
+        for event in decided.events {
+            let record = world.chain.record(decided.workspace_id, world.now, event);
+            let hash = frame.push(&record).unwrap();
+            world.chain.extend(&record, hash);
+            world.state.apply(&record);
+        }
+        let count = frame.count() as u64;
+        if count >= EVENTS_PER_FRAME || world.chain.next_sequence() >= events {
+            let sealed = std::mem::take(&mut frame).seal(world.chain.next_sequence() - count, world.chain.frame_hash()).unwrap();
+            world.chain.close(sealed.hash());
+            store.append(sealed).unwrap();
+            world.now = world.now.saturating_add_ms(1);
+        }
+    }
 }

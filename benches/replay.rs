@@ -10,18 +10,15 @@ use std::time::Instant;
 use allowlog::log::Store as _;
 use allowlog::log::disk::{DiskOptions, DiskStore};
 use allowlog::replay::replay;
-use allowlog_proto::frame::FrameBuilder;
-use fixture::{World, quantile};
+use fixture::quantile;
 
 const ROUNDS: usize = 5;
-/// As many as 64 clients leave in one commit on a machine of two cores.
-const EVENTS_PER_FRAME: u64 = 20;
 
 fn main() {
     let events = std::env::var("ALLOWLOG_BENCH_EVENTS").ok().and_then(|n| n.parse().ok());
     let events: u64 = if fixture::measures() { events.unwrap_or(1_000_000) } else { 2_000 };
     let directory = fixture::directory();
-    write(directory.path(), events);
+    fixture::write(directory.path(), events, 10_000);
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         rates[0].push(timed(directory.path(), |store| replay(store, None, |_| {}).unwrap().chain.next_sequence()));
@@ -45,44 +42,4 @@ fn timed(directory: &Path, read: impl FnOnce(&DiskStore) -> u64) -> u64 {
     let store = DiskStore::open(directory, DiskOptions { settle: false, ..DiskOptions::default() }).unwrap();
     let events = read(&store);
     (events as f64 / started.elapsed().as_secs_f64()) as u64
-}
-
-/// A log of checks on 10,000 authorizations.
-fn write(directory: &Path, events: u64) {
-    let mut world = World::with_authorizations(0);
-    world.state = Default::default();
-    world.chain = Default::default();
-    let store = DiskStore::open(directory, DiskOptions::default()).unwrap();
-    let mut frame = FrameBuilder::new();
-    let mut targets: Vec<String> = Vec::new();
-    let create = fixture::create();
-    let mut first = Some(fixture::create_workspace());
-    let mut turn = 0;
-    while world.chain.next_sequence() < events {
-        let command = match first.take() {
-            Some(command) => command,
-            None if targets.len() < 10_000.min(events as usize / 10) => create.clone(),
-            None => {
-                turn += 7_919;
-                fixture::check(&targets[turn % targets.len()])
-            }
-        };
-        let decided = allowlog_projections::decide::decide(&world.state, &command, world.now, &mut world.ids).unwrap();
-        if let allowlog_projections::decide::Outcome::Created(created) = &decided.outcome {
-            targets.push(created.granted.authorization_id.to_string());
-        }
-        for event in decided.events {
-            let record = world.chain.record(decided.workspace_id, world.now, event);
-            let hash = frame.push(&record).unwrap();
-            world.chain.extend(&record, hash);
-            world.state.apply(&record);
-        }
-        let count = frame.count() as u64;
-        if count >= EVENTS_PER_FRAME || world.chain.next_sequence() >= events {
-            let sealed = std::mem::take(&mut frame).seal(world.chain.next_sequence() - count, world.chain.frame_hash()).unwrap();
-            world.chain.close(sealed.hash());
-            store.append(sealed).unwrap();
-            world.now = world.now.saturating_add_ms(1);
-        }
-    }
 }

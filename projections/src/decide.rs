@@ -16,6 +16,7 @@ mod check;
 mod conditions;
 mod confirm;
 mod create;
+mod explain;
 mod outcome;
 mod resolve;
 mod revoke;
@@ -25,6 +26,7 @@ mod tombstones;
 mod workspaces;
 
 pub use api_keys::{ApiKeyCreated, ApiKeyRevoked};
+pub use explain::{Counters, Explanation, Rung, Standing, explain};
 pub use outcome::{Checked, Created, Outcome, Resolved, RevokedNow};
 pub use signing_keys::SigningKeyRotated;
 pub use workspaces::{WorkspaceChanged, WorkspaceCreated};

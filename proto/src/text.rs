@@ -1,7 +1,9 @@
-//! Customers' strings: bounded types, checked once at the edge and trusted afterwards.
+//! Customers' strings: bounded types, checked once at the edge and trusted afterwards. Most are short, and up to 24 bytes
+//! need no memory of their own.
 
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -20,7 +22,7 @@ macro_rules! bounded_text {
     ($(#[doc = $doc:literal])* $name:ident, $min:expr, $max:expr) => {
         $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>); // INVARIANT: between $min and $max bytes
+        pub struct $name(CompactString); // INVARIANT: between $min and $max bytes
 
         impl $name {
             /// Takes the text if its length in bytes is within the bounds.
@@ -61,7 +63,7 @@ macro_rules! bounded_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = Box::<str>::deserialize(deserializer)?;
+                let text = CompactString::deserialize(deserializer)?;
                 if ($min..=$max).contains(&text.len()) {
                     Ok(Self(text))
                 } else {

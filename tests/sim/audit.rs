@@ -6,6 +6,7 @@ use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
 use allowlog::receipts::{Standing, find, standing};
 use allowlog::replay::{Replayed, replay};
+use allowlog_projections::decide::{Standing as Rung, explain};
 use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::json::Value;
@@ -39,6 +40,24 @@ fn snapshot(store: &MemoryStore, whole: &Replayed) {
     read.go_on(store, None, |_| true).expect("the tail follows");
     assert_eq!((&read.chain, &read.state), (&whole.chain, &whole.state), "a snapshot and its tail come to the whole");
     assert_eq!(read.state.hash(), whole.state.hash());
+}
+
+/// Every check decided once more, against the state as it was, comes out as it was recorded; returns how many there are.
+pub(crate) fn checks(store: &MemoryStore) -> u32 {
+    let (mut chain, mut state, mut checks) = (Chain::new(), State::new(), 0);
+    for frame in store.scan(0) {
+        let each = |sequence, record: &Record, _| {
+            if let Some(explanation) = explain(&state, record) {
+                assert!(explanation.agrees(), "sequence {sequence} is not decided the same again: {explanation:?}");
+                let deciding: Vec<_> = explanation.rungs.iter().filter(|rung| rung.standing == Rung::Decides).collect();
+                assert!(deciding.len() == 1 && deciding[0].reason == explanation.recorded.reason, "one rung decides: {explanation:?}");
+                checks += 1;
+            }
+            state.apply(record);
+        };
+        chain.admit(&frame.unwrap(), each).expect("the chain holds");
+    }
+    checks
 }
 
 /// Each record of a named command is one of the records the model knows of it, and no name was good for two commands

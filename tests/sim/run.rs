@@ -59,6 +59,7 @@ pub(crate) const REACHED: &[&str] = &[
     "clock jumps within a batch",
     "decided on a clock that is behind",
     "signing lags at a crash",
+    "check decided again",
     "receipt verified",
     "receipt of a missing key",
 ];
@@ -117,6 +118,8 @@ impl<'k> Run<'k> {
         self.life.sign();
         audit::log(&self.life.store, &self.ledger.known);
         audit::names(&self.life.store, &self.ledger.model);
+        let checks = audit::checks(&self.life.store);
+        self.ledger.count_many("check decided again", checks);
         let (verified, unsigned) = audit::receipts(&self.life.store, self.keys, &self.ledger.known.state, self.ledger.floor);
         self.ledger.count_many("receipt verified", verified);
         self.ledger.count_many("receipt of a missing key", unsigned);

@@ -97,8 +97,35 @@ fn log_and_replay_agree() {
     let shown = text(&run(&["log", "show", "--from", "1", "--limit", "2", "--data", data]).stdout);
     let sequences: Vec<_> = shown.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["sequence"].clone()).collect();
     assert_eq!(sequences, [1, 2]);
+    let beyond = run(&["replay", "--until", "1000", "--data", data]);
+    assert!(!beyond.status.success() && text(&beyond.stderr).contains("the log ends at sequence"), "{}", text(&beyond.stderr));
     let missing = run(&["log", "verify", "--data", "/nonexistent"]);
     assert!(text(&missing.stderr).contains("is not an allowlog data directory"), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn a_check_of_the_past_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let process = Process::serve(directory.path(), &["--demo"]);
+    assert_eq!(process.terminate(), Some(0));
+    let shown = text(&run(&["log", "show", "--data", data]).stdout);
+    let records: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let receipt = |pointer: &str| records.iter().find_map(|record| record.pointer(pointer)).unwrap().as_str().unwrap().to_owned();
+    let check = receipt("/event/check/decided/receipt_id");
+    let explained = run(&["replay", "--explain", &check, "--data", data]);
+    assert!(explained.status.success(), "{}", text(&explained.stderr));
+    let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    assert_eq!((&explained["receipt_id"], &explained["agrees"]), (&Value::from(check), &Value::Bool(true)));
+    let ladder = explained["ladder"].as_array().unwrap();
+    assert_eq!(ladder.len(), 17);
+    assert_eq!((&ladder[0]["standing"], &ladder[16]["standing"]), (&"passed".into(), &"decides".into()));
+    assert_eq!(explained["recorded"]["decision"], "allow");
+    assert_eq!((&explained["before"]["allows_today"], &explained["after"]["allows_today"]), (&0.into(), &1.into()));
+    let grant = run(&["replay", "--explain", &receipt("/event/authorization/granted/receipt_id"), "--data", data]);
+    assert!(!grant.status.success() && text(&grant.stderr).contains("not the receipt of a check"), "{}", text(&grant.stderr));
+    let unknown = run(&["replay", "--explain", "rcp_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--data", data]);
+    assert!(!unknown.status.success() && text(&unknown.stderr).contains("no record of the log"), "{}", text(&unknown.stderr));
 }
 
 #[test]
