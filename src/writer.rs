@@ -56,6 +56,9 @@ pub struct Committed {
     pub end: u64,
 }
 
+/// A clock set back by less is nobody's business: time servers do that.
+const CLOCK_BEHIND_MS: u64 = 2_000;
+
 /// What the writer works with.
 pub struct Writer {
     store: Arc<dyn Store>,
@@ -65,6 +68,8 @@ pub struct Writer {
     chain: Chain,
     /// No command is decided at an earlier instant.
     now: Timestamp,
+    /// That the clock is behind has been told.
+    is_behind: bool,
     snapshots: Option<Arc<Snapshots>>,
     latch: Arc<Latch>,
     /// The state holds what is not durable, and is of no use.
@@ -86,7 +91,19 @@ impl Writer {
         wakes: Vec<SyncSender<()>>,
     ) -> Self {
         let now = resume_at(&replayed.chain);
-        Self { store, clock, ids, state: replayed.state, chain: replayed.chain, now, snapshots, latch, is_spoilt: false, wakes }
+        Self {
+            store,
+            clock,
+            ids,
+            state: replayed.state,
+            chain: replayed.chain,
+            now,
+            is_behind: false,
+            snapshots,
+            latch,
+            is_spoilt: false,
+            wakes,
+        }
     }
 
     /// Runs until every sender is gone and the queue is empty. `alive` is dropped when it ends, by a panic too.
@@ -135,9 +152,21 @@ impl Writer {
         }
     }
 
+    /// The instant of the next command: never before the last, whatever the clock does.
+    fn tick(&mut self) {
+        let wall = self.clock.now();
+        let behind = self.now.as_ms().saturating_sub(wall.as_ms());
+        if behind > CLOCK_BEHIND_MS && !self.is_behind {
+            tracing::warn!(clock.behind_ms = behind, clock.now = %wall, "the clock is behind the log, time stands still until it has caught up");
+        }
+        // One that has caught up by half is not told of again before it falls behind once more.
+        self.is_behind = behind > if self.is_behind { CLOCK_BEHIND_MS / 2 } else { CLOCK_BEHIND_MS };
+        self.now = self.now.max(wall);
+    }
+
     /// Decides a command or reads the state; what it returns answers, once the batch is stored.
     fn take(&mut self, input: Input, frame: &mut FrameBuilder) -> Answer {
-        self.now = self.now.max(self.clock.now());
+        self.tick();
         let (command, answer) = match input {
             Input::Read(read) => return read(&self.state, self.now),
             Input::Probe(answer) => return tell(answer, Ok(())),
@@ -227,7 +256,7 @@ impl Writer {
 
     /// Answers while nothing can be stored: whoever reads, from what is durable if that could be read; nobody else.
     fn stand_by(&mut self, input: Input) {
-        self.now = self.now.max(self.clock.now());
+        self.tick();
         match input {
             Input::Command { answer, .. } => tell(answer, Err(Failure::Unavailable))(Ok(())),
             Input::Probe(answer) => tell(answer, Err(Failure::Unavailable))(Ok(())),

@@ -14,7 +14,10 @@ use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
 use allowlog::receipts::{Standing, standing};
 use allowlog::replay::replay;
+use allowlog_projections::decide::{Explanation, explain};
 use allowlog_projections::ids::Ids;
+use allowlog_projections::state::State;
+use allowlog_proto::chain::Chain;
 use allowlog_proto::event::Plan;
 use allowlog_proto::json::Value as Strict;
 use allowlog_proto::record::Record;
@@ -254,12 +257,26 @@ impl Drop for Server {
     }
 }
 
+/// Every check, decided once more against the state as it was, comes out as it was recorded.
+fn decide_again(store: &Arc<dyn Store>) {
+    let (mut chain, mut state) = (Chain::new(), State::new());
+    for frame in store.scan(0) {
+        let each = |sequence, record: &Record, _| {
+            let explanation = explain(&state, record);
+            assert!(explanation.as_ref().is_none_or(Explanation::agrees), "sequence {sequence}: {explanation:?}");
+            state.apply(record);
+        };
+        chain.admit(&frame.unwrap(), each).expect("the chain holds");
+    }
+}
+
 /// The whole-log check.
-fn audit(store: &Arc<dyn Store>, keyring: &Keyring, state: &allowlog_projections::state::State, now: Timestamp) {
+fn audit(store: &Arc<dyn Store>, keyring: &Keyring, state: &State, now: Timestamp) {
     let replayed = replay(&**store, None, |_| {}).expect("the chain holds");
     assert_eq!(replayed.state.hash(), state.hash(), "a replay equals the state");
     assert_eq!(&replayed.state, state);
     assert_eq!(store.signed(), store.head(), "all is signed");
+    decide_again(store);
     for frame in store.scan(0) {
         let frame = frame.unwrap();
         for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().unwrap()) {

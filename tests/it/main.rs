@@ -9,6 +9,7 @@ mod harness;
 mod admin;
 mod allowly;
 mod binary;
+mod clock;
 mod durable;
 mod envelope;
 mod exactness;
