@@ -55,6 +55,8 @@ pub struct Parts {
     pub replayed: Replayed,
     /// Where snapshots are, with the position of the one the state was made from; none are made without.
     pub snapshots: Option<(Arc<Snapshots>, u64)>,
+    /// Records between two snapshots, at least.
+    pub snapshot_records: u64,
     /// Where the search index is kept; in memory without.
     pub search_dir: Option<PathBuf>,
     /// Keys of every workspace.
@@ -89,7 +91,19 @@ impl App {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(parts: Parts) -> std::io::Result<(Self, Threads)> {
-        let Parts { store, replayed, snapshots, search_dir, keyring, clock, ids, public_url, admin_token, refuses_emails } = parts;
+        let Parts {
+            store,
+            replayed,
+            snapshots,
+            snapshot_records,
+            search_dir,
+            keyring,
+            clock,
+            ids,
+            public_url,
+            admin_token,
+            refuses_emails,
+        } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
@@ -105,7 +119,7 @@ impl App {
         let (writes, over) = channel();
         let snapshotting = match &snapshots {
             Some((snapshots, position)) => {
-                let follower = Snapshotting::new(Arc::clone(&store), Arc::clone(snapshots), *position, &replayed.state);
+                let follower = Snapshotting::new(Arc::clone(&store), Arc::clone(snapshots), *position, &replayed.state, snapshot_records);
                 Some(follower.start(over, snapshots_alive)?)
             }
             None => None,

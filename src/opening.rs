@@ -15,7 +15,7 @@ use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::log::StoreError;
 use crate::log::disk::{DiskOptions, DiskStore};
 use crate::replay::ReplayError;
-use crate::snapshots::Snapshots;
+use crate::snapshots::{SNAPSHOT_RECORDS, Snapshots};
 
 /// A data directory that cannot be served from.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,7 @@ pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress:
         store,
         replayed,
         snapshots: Some((snapshots, snapshot)),
+        snapshot_records: SNAPSHOT_RECORDS,
         search_dir,
         keyring,
         clock: Clock::Wall,

@@ -21,7 +21,7 @@ mod follower;
 #[cfg(test)]
 mod tests;
 
-pub use follower::Snapshotting;
+pub use follower::{SNAPSHOT_RECORDS, Snapshotting};
 
 const MAGIC: [u8; 4] = *b"ALS1";
 const HEADER_BYTES: u64 = 80;

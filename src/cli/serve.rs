@@ -19,6 +19,7 @@ use crate::data_dir::DataDir;
 use crate::http;
 use crate::log::Store;
 use crate::opening::open;
+use crate::snapshots::SNAPSHOT_RECORDS;
 use crate::telemetry;
 
 mod demo;
@@ -48,6 +49,9 @@ pub struct Serve {
     /// Whether ids of people that look like an email address are accepted: `accept` or `reject`
     #[arg(long, env = "ALLOWLOG_PII_GUARD", default_value = "accept", value_parser = ["accept", "reject"])]
     pii_guard: String,
+    /// How many records lie between two snapshots, at least
+    #[arg(long, env = "ALLOWLOG_SNAPSHOT_EVERY", default_value_t = SNAPSHOT_RECORDS, value_name = "RECORDS")]
+    snapshot_every: u64,
     /// On the first start, make a sample authorization and print one decision with its signed receipt
     #[arg(long)]
     demo: bool,
@@ -92,7 +96,7 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
-        let parts = Parts { refuses_emails: self.pii_guard == "reject", ..parts };
+        let parts = Parts { refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
         let (app, mut threads) = App::start(parts)?;
         let operations_url = format!("http://{}", operations.local_addr()?);
         say(format_args!(

@@ -16,7 +16,7 @@ use crate::snapshots::Snapshots;
 
 /// A snapshot is due when so many records lie behind the last, or as many as the state is large: reading the tail then
 /// takes about as long as reading the snapshot, and a large state is not written all the time.
-const RECORDS: u64 = 500_000;
+pub const SNAPSHOT_RECORDS: u64 = 500_000;
 /// How often it is looked whether one is due.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long to wait before trying again what failed: a disk that is full must not be kept full.
@@ -47,15 +47,10 @@ pub enum SnapshotError {
 }
 
 impl Snapshotting {
-    /// A follower that goes on behind the snapshot which ends at `position`; `state` is what the log comes to.
-    pub fn new(store: Arc<dyn Store>, snapshots: Arc<Snapshots>, position: u64, state: &State) -> Self {
-        Self { store, snapshots, position, size: state.size(), records: RECORDS }
-    }
-
-    /// The same with another distance between snapshots.
-    #[must_use]
-    pub fn every(self, records: u64) -> Self {
-        Self { records, ..self }
+    /// A follower that goes on behind the snapshot which ends at `position`; `state` is what the log comes to. At least
+    /// `records` lie between two snapshots.
+    pub fn new(store: Arc<dyn Store>, snapshots: Arc<Snapshots>, position: u64, state: &State, records: u64) -> Self {
+        Self { store, snapshots, position, size: state.size(), records }
     }
 
     /// Runs until the other end of `over` is dropped; what it is at is then given up. `alive` is dropped when it ends, by

@@ -265,7 +265,7 @@ fn the_follower_makes_one_when_it_is_due() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new();
     let snapshots = Arc::new(snapshots(&dir, &ScriptedFiles::new()));
-    let mut follower = Snapshotting::new(Arc::clone(&world.store) as _, Arc::clone(&snapshots), 0, &world.state).every(40);
+    let mut follower = Snapshotting::new(Arc::clone(&world.store) as _, Arc::clone(&snapshots), 0, &world.state, 40);
     world.write(5);
     assert!(!follower.make_if_due(|| false).unwrap(), "too few records");
     world.write(5);

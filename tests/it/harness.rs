@@ -79,6 +79,7 @@ impl Server {
             store: Arc::clone(&store),
             replayed: replay(&*store, None, |_| {}).unwrap(),
             snapshots: None,
+            snapshot_records: u64::MAX,
             search_dir: None,
             keyring,
             clock: clock.clone(),

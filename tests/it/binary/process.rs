@@ -32,18 +32,17 @@ pub struct Process {
     data: PathBuf,
 }
 
+/// The server on ports of the system's choice, just started.
+pub fn spawn(data: &Path, more: &[&str]) -> Child {
+    let mut serve = allowlog();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(data).args(more);
+    serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 impl Process {
     /// Serves the directory on ports of the system's choice, and returns once it says where.
     pub fn serve(data: &Path, more: &[&str]) -> Self {
-        let mut child = allowlog()
-            .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(data, more);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
