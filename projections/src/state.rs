@@ -40,7 +40,8 @@ use stored::{Stored, stored, unknown};
 pub struct State {
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
-    authorizations: BTreeMap<(WorkspaceId, AuthorizationId), Authorization>,
+    /// Boxed, since the nodes of a map that grows at its end are half empty.
+    authorizations: BTreeMap<(WorkspaceId, AuthorizationId), Box<Authorization>>,
     questions: BTreeMap<Nonce, Question>,
     escalations: BTreeMap<(WorkspaceId, EscalationId), Escalation>,
     requests: BTreeMap<(WorkspaceId, IdempotencyKey), Answered>,
@@ -128,7 +129,7 @@ impl State {
 
     /// The authorization, if it is this workspace's: that of another behaves as if it did not exist.
     pub fn authorization(&self, workspace_id: WorkspaceId, id: AuthorizationId) -> Option<&Authorization> {
-        self.authorizations.get(&(workspace_id, id))
+        self.authorizations.get(&(workspace_id, id)).map(|authorization| &**authorization)
     }
 
     /// The authorizations of a workspace, oldest first, those before `end` if it is given.
@@ -137,7 +138,7 @@ impl State {
         workspace_id: WorkspaceId,
         end: Option<AuthorizationId>,
     ) -> impl DoubleEndedIterator<Item = (AuthorizationId, &Authorization)> {
-        before(&self.authorizations, workspace_id, AuthorizationId::from_bytes, end)
+        before(&self.authorizations, workspace_id, AuthorizationId::from_bytes, end).map(|(id, authorization)| (id, &**authorization))
     }
 
     /// How many authorizations there are, revoked ones included.

@@ -132,7 +132,7 @@ impl Scene<'_> {
                 Some((id, expires_at)) => (id, expires_at, false),
                 None => (EscalationId::from_bytes(ids.mint(now)), now.saturating_add_ms(ESCALATION_LIFE_MS), true),
             };
-            let verdict = Verdict::Escalate { escalation_id, escalation_to: scope.escalation_to.clone(), expires_at, opened };
+            let verdict = Verdict::Escalate { escalation_id, escalation_to: scope.escalation_to.as_deref().cloned(), expires_at, opened };
             return ruling.fired(routes.escalate.map(|fired| fired.condition)).decide(verdict, reason);
         }
         let confirms = scope.requires_confirm || routes.confirm.is_some() || routes.unknown_deny.is_some();
@@ -163,7 +163,7 @@ impl Scene<'_> {
 
     /// The budget as it stands for the next scope of this check.
     fn budget(&self, authorization: &Authorization) -> Option<Budget> {
-        let Budget { limit, spent } = authorization.budget?;
+        let Budget { limit, spent } = authorization.budget()?;
         // Both are within the limit together, since each allow was seen to be.
         Some(Budget { limit, spent: spent.checked_add(self.spent_here).unwrap_or(limit) })
     }

@@ -155,7 +155,7 @@ impl<'a> Scene<'a> {
     }
 
     fn budget(&self) -> Option<Budget> {
-        self.authorization.and_then(|authorization| authorization.budget)
+        self.authorization.and_then(Authorization::budget)
     }
 
     fn constraints(&self) -> Option<&'a Constraints> {

@@ -23,14 +23,18 @@ pub struct Authorization {
     pub expires_at: Timestamp,
     /// From when on it is over.
     pub revoked_at: Option<Timestamp>,
-    /// The bundle it was copied from.
-    pub bundle_id: Option<BundleId>,
-    /// The authorization it follows.
-    pub replaces: Option<AuthorizationId>,
-    /// What all allows together may cost, and what those so far do.
-    pub budget: Option<Budget>,
     /// What may be done.
     pub scopes: Box<[Scope]>,
+    /// What most have nothing of, so that one at rest takes little memory.
+    extras: Option<Box<Extras>>,
+}
+
+/// What an authorization may have, and most have not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Extras {
+    bundle_id: Option<BundleId>,
+    replaces: Option<AuthorizationId>,
+    budget: Option<Budget>,
     /// The answers people gave, by place in `scopes` and resource.
     live: BTreeMap<(usize, Option<Resource>), Live>,
 }
@@ -47,7 +51,7 @@ pub struct Scope {
     /// Whether a third party is asked each time.
     pub requires_escalation: bool,
     /// Which third party.
-    pub escalation_to: Option<Approver>,
+    pub escalation_to: Option<Box<Approver>>,
     /// Allows given on the latest day there were any.
     pub window: Window,
 }
@@ -68,7 +72,8 @@ pub struct Live {
     pub escalation: Option<EscalationId>,
 }
 
-stored!(Authorization { user_id, agent_id, expires_at, revoked_at, bundle_id, replaces, budget, scopes, live });
+stored!(Authorization { user_id, agent_id, expires_at, revoked_at, scopes, extras });
+stored!(Extras { bundle_id, replaces, budget, live });
 stored!(Scope { name, constraints, requires_confirm, requires_escalation, escalation_to, window });
 stored!(Window { day, allows });
 stored!(Live { confirmed_until, escalation });
@@ -91,12 +96,25 @@ impl Authorization {
         self.scopes.iter().enumerate().find(|(_, scope)| scope.name == *name)
     }
 
+    /// The bundle it was copied from.
+    pub fn bundle_id(&self) -> Option<&BundleId> {
+        self.extras.as_ref()?.bundle_id.as_ref()
+    }
+
+    /// The authorization it follows.
+    pub fn replaces(&self) -> Option<AuthorizationId> {
+        self.extras.as_ref()?.replaces
+    }
+
+    /// What all allows together may cost, and what those so far do.
+    pub fn budget(&self) -> Option<Budget> {
+        self.extras.as_ref()?.budget
+    }
+
     /// The answers people gave for the scope at this place and this very resource, none included.
     pub fn live(&self, scope: usize, resource: Option<&Resource>) -> Live {
-        if self.live.is_empty() {
-            return Live::default();
-        }
-        self.live.get(&(scope, resource.cloned())).copied().unwrap_or_default()
+        let Some(extras) = self.extras.as_ref().filter(|extras| !extras.live.is_empty()) else { return Live::default() };
+        extras.live.get(&(scope, resource.cloned())).copied().unwrap_or_default()
     }
 
     /// An allow has been given: it counts for the day of `now`, and its cost for the budget.
@@ -104,7 +122,7 @@ impl Authorization {
         if let Some(scope) = self.scopes.get_mut(scope) {
             scope.window.count(now);
         }
-        if let Some(budget) = &mut self.budget {
+        if let Some(budget) = self.extras.as_mut().and_then(|extras| extras.budget.as_mut()) {
             let spent = budget.spent.checked_add(cost).filter(|spent| *spent <= budget.limit);
             let Some(spent) = spent else { unreachable!("an allow stays within the budget") };
             budget.spent = spent;
@@ -112,7 +130,7 @@ impl Authorization {
     }
 
     pub(super) fn live_mut(&mut self, scope: usize, resource: Option<Resource>) -> &mut Live {
-        self.live.entry((scope, resource)).or_default()
+        self.extras.get_or_insert_default().live.entry((scope, resource)).or_default()
     }
 
     pub(super) fn forget_confirmation(&mut self, scope: usize, resource: &Option<Resource>, now: Timestamp) {
@@ -123,10 +141,11 @@ impl Authorization {
 
     pub(super) fn withdraw_confirmation(&mut self, scope: usize, resource: &Option<Resource>) {
         let key = (scope, resource.clone());
-        if let Some(live) = self.live.get_mut(&key) {
+        let Some(extras) = &mut self.extras else { return };
+        if let Some(live) = extras.live.get_mut(&key) {
             live.confirmed_until = None;
             if live.escalation.is_none() {
-                self.live.remove(&key);
+                extras.live.remove(&key);
             }
         }
     }
@@ -137,7 +156,7 @@ impl State {
         match event {
             AuthorizationEvent::Granted(granted) => {
                 let key = (record.workspace_id, granted.authorization_id);
-                let before = self.authorizations.insert(key, Authorization::granted(granted));
+                let before = self.authorizations.insert(key, Box::new(Authorization::granted(granted)));
                 assert!(before.is_none(), "an authorization is granted once");
             }
             AuthorizationEvent::Revoked(revoked) => {
@@ -152,13 +171,19 @@ impl State {
 impl Authorization {
     fn granted(granted: &Granted) -> Self {
         let terms = &granted.terms;
+        let extras = Extras {
+            bundle_id: granted.bundle_id.clone(),
+            replaces: granted.replaces,
+            budget: granted.budget_limit.map(|limit| Budget { limit, spent: Micros::default() }),
+            live: BTreeMap::new(),
+        };
         let target = |name: &ScopeName| terms.escalation_targets.iter().find(|(scope, _)| scope == name);
         let scopes = terms.scopes.iter().map(|grant| Scope {
             name: grant.name.clone(),
             constraints: grant.constraints.clone(),
             requires_confirm: terms.requires_confirm_for.contains(&grant.name),
             requires_escalation: terms.requires_escalation_for.contains(&grant.name),
-            escalation_to: target(&grant.name).map(|(_, target)| target.clone()),
+            escalation_to: target(&grant.name).map(|(_, target)| Box::new(target.clone())),
             window: Window::default(),
         });
         Self {
@@ -166,11 +191,8 @@ impl Authorization {
             agent_id: terms.agent_id.clone(),
             expires_at: granted.expires_at,
             revoked_at: None,
-            bundle_id: granted.bundle_id.clone(),
-            replaces: granted.replaces,
-            budget: granted.budget_limit.map(|limit| Budget { limit, spent: Micros::default() }),
             scopes: scopes.collect(),
-            live: BTreeMap::new(),
+            extras: (extras != Extras::default()).then(|| Box::new(extras)),
         }
     }
 }

@@ -54,7 +54,7 @@ macro_rules! items {
 items!(bool, u8, u64, usize, [u8; 16], [u8; 32], Timestamp);
 items!(ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId);
 items!(AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId);
-items!(Budget, Bundle, Box<Constraints>, Plan, Role, Style);
+items!(Budget, Bundle, Constraints, Plan, Role, Style);
 
 impl<T: Stored> Stored for Option<T> {
     fn save(&self, to: &mut dyn Write) -> io::Result<()> {
@@ -64,6 +64,16 @@ impl<T: Stored> Stored for Option<T> {
 
     fn load(from: &mut dyn Read) -> io::Result<Self> {
         bool::load(from)?.then(|| T::load(from)).transpose()
+    }
+}
+
+impl<T: Stored> Stored for Box<T> {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        (**self).save(to)
+    }
+
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        T::load(from).map(Self::new)
     }
 }
 

@@ -58,9 +58,9 @@ fn standing(authorization: &Authorization) -> Value {
         "agent_id": authorization.agent_id,
         "expires_at": authorization.expires_at,
         "revoked_at": authorization.revoked_at,
-        "bundle_id": authorization.bundle_id,
-        "replaces": authorization.replaces,
-        "budget_limit_micros": authorization.budget.map(|budget| budget.limit),
+        "bundle_id": authorization.bundle_id(),
+        "replaces": authorization.replaces(),
+        "budget_limit_micros": authorization.budget().map(|budget| budget.limit),
         "scopes": authorization.scopes.iter().map(scope).collect::<Vec<_>>(),
     })
 }

@@ -135,7 +135,7 @@ fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: 
     let scopes = &authorization.scopes;
     let listed =
         |is_listed: fn(&Scope) -> bool| -> Vec<ScopeName> { scopes.iter().filter(|s| is_listed(s)).map(|s| s.name.clone()).collect() };
-    let targets: Vec<_> = scopes.iter().filter_map(|s| Some((s.name.clone(), s.escalation_to.clone()?))).collect();
+    let targets: Vec<_> = scopes.iter().filter_map(|s| Some((s.name.clone(), s.escalation_to.as_deref()?.clone()))).collect();
     KnownAuthorizationBody {
         authorization_id,
         status: match authorization.revoked_at {
@@ -148,13 +148,13 @@ fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: 
         revoked_at: authorization.revoked_at,
         user_id: authorization.user_id.clone(),
         agent_id: authorization.agent_id.clone(),
-        bundle_id: authorization.bundle_id.clone(),
+        bundle_id: authorization.bundle_id().cloned(),
         scopes: scopes.iter().map(|s| shown_scope(&Grant { name: s.name.clone(), constraints: s.constraints.clone() })).collect(),
         requires_confirm_for: listed(|s| s.requires_confirm),
         requires_escalation_for: listed(|s| s.requires_escalation),
         escalation_targets: Value::Object(targets_object(&targets)),
-        replaces: authorization.replaces,
-        budget_limit_micros: authorization.budget.map(|budget| budget.limit),
-        budget_spent_micros: authorization.budget.map(|budget| budget.spent),
+        replaces: authorization.replaces(),
+        budget_limit_micros: authorization.budget().map(|budget| budget.limit),
+        budget_spent_micros: authorization.budget().map(|budget| budget.spent),
     }
 }
