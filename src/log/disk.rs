@@ -14,7 +14,8 @@ use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
 
 use crate::log::disk::files::{Files, OsFiles};
-use crate::log::disk::journal::{Journal, Opened};
+use crate::log::disk::journal::Journal;
+use crate::log::disk::journal::opening::Opened;
 use crate::log::disk::recent::Recent;
 use crate::log::disk::scan::Scan;
 use crate::log::disk::settling::Wishes;

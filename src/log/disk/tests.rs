@@ -252,6 +252,8 @@ fn a_torn_last_frame_is_cut_and_appends_go_on() {
             let torn = crash(image.path());
             let file = torn.path().join("journal").join(path.file_name().unwrap());
             let mut bytes = fs::read(&file).unwrap();
+            // Its seal is written once it is durable.
+            bytes[at + length..at + length + 8].fill(0);
             if cut {
                 bytes[at + offset..at + length].fill(0);
             }
@@ -271,6 +273,40 @@ fn a_torn_last_frame_is_cut_and_appends_go_on() {
             }
         }
     }
+}
+
+#[test]
+fn damage_in_the_last_frame_is_no_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut author = Author::new(19);
+    store.append(author.frame(5_000)).unwrap();
+    store.settle().unwrap();
+    store.pause();
+    (0..3).for_each(|_| store.append(author.frame(700)).unwrap());
+    let image = crash(dir.path());
+    let expected = audit(&store);
+    let last = expected.last().unwrap();
+    let (file, at) = place(image.path(), last);
+    let original = fs::read(&file).unwrap();
+    let mut sealed_again = original.clone();
+    for place in at - 8..at + last.len() + 8 {
+        let mut bytes = original.clone();
+        bytes[place] ^= 1 << (place % 8);
+        fs::write(&file, &bytes).unwrap();
+        let opened = DiskStore::open(image.path(), DiskOptions { settle: false, ..options(&ScriptedFiles::new()) });
+        if place < at + last.len() {
+            assert!(matches!(opened, Err(StoreError::Damaged { .. })), "byte {place}, of a frame at {at}");
+        } else {
+            assert_same(&audit(&opened.unwrap()), &expected, "a seal only speaks for what cannot be read");
+            sealed_again = bytes;
+        }
+    }
+    // The next start makes the last frame durable once more, and says so.
+    fs::write(&file, sealed_again).unwrap();
+    let store = open(image.path());
+    store.pause();
+    assert!(fs::read(&file).unwrap()[at + last.len()..at + last.len() + 8] == original[at + last.len()..at + last.len() + 8]);
 }
 
 #[test]
@@ -559,14 +595,14 @@ fn assert_durable(journal: &[u8], copies: &Path) {
     let volumes = fs::read_dir(copies).unwrap().map(|e| e.unwrap().path());
     let stored: Vec<u8> =
         volumes.filter(|v| v.extension().is_none()).flat_map(|v| raw(&v, "frames")).flat_map(|(_, value)| value).collect();
-    // Behind the header block, each frame behind its mark of 8 bytes.
+    // Behind the header block, each frame between its mark and its seal of 8 bytes.
     while let Ok(frame) = Frame::read(&journal[at + 8..]) {
         if frame.header().first_sequence != sequence {
             break;
         }
         assert!(memchr::memmem::find(&stored, frame.bytes()).is_some(), "the frame at {sequence} is not durable in sled");
         sequence = frame.header().end_sequence();
-        at += 8 + frame.bytes().len();
+        at += 16 + frame.bytes().len();
     }
     assert!(at > 4096, "a file that was begun holds frames");
 }

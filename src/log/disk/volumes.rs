@@ -32,7 +32,7 @@ use allowlog_proto::signing::Signature;
 use crate::log::StoreError;
 use crate::log::disk::cannot;
 use crate::log::disk::files::{Files, Handle};
-use crate::log::disk::journal::Position;
+use crate::log::disk::journal::format::Position;
 
 /// Largest value.
 pub(super) const VALUE_BYTES_MAX: usize = 8 * 1024;
