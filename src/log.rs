@@ -9,6 +9,7 @@ use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
 
+pub mod backup;
 pub mod disk;
 pub mod memory;
 
@@ -90,14 +91,27 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What is stored is not what was written.
-    #[error("the log is damaged at sequence {sequence}: {problem}")]
+    #[error("the log is damaged at sequence {sequence}: {problem}; `allowlog restore` makes it whole from a backup or an archive")]
     Damaged {
         /// The first sequence that cannot be read.
         sequence: u64,
         /// What is wrong there.
         problem: String,
     },
+    /// The archive is not one that this log can be continued in or restored from.
+    #[error("{0}")]
+    Archive(String),
     /// Settling has stopped and the journal has no more room.
     #[error("the journal is full: {0}")]
     JournalFull(String),
+}
+
+impl StoreError {
+    /// Whether it is about what is stored, and not about what the operating system would not do just now.
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Database { .. } | Self::Damaged { .. } => true,
+            Self::Io { .. } | Self::Archive(_) | Self::JournalFull(_) => false,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Opening a data directory: the lock, the secrets, the store, the replay. In this order, so that nothing is written
 //! before it is known that nobody else writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use allowlog_projections::ids::Ids;
@@ -34,19 +34,25 @@ pub enum OpenError {
     Replay(#[from] ReplayError),
 }
 
-/// Opens a directory, new or old; `progress` is told how many records have been replayed.
+/// Opens a directory, new or old, whose log is copied to `archive`; `progress` is told how many records have been replayed.
 ///
 /// The lock is returned to be held as long as the parts are in use.
 ///
 /// # Errors
 /// Says what of the directory stands in the way.
-pub fn open(path: &Path, master_key: Option<&str>, public_url: String, progress: impl FnMut(u64)) -> Result<(DataDir, Parts), OpenError> {
+pub fn open(
+    path: &Path,
+    archive: Option<PathBuf>,
+    master_key: Option<&str>,
+    public_url: String,
+    progress: impl FnMut(u64),
+) -> Result<(DataDir, Parts), OpenError> {
     let directory = DataDir::create(path)?;
     let master = MasterKey::load(&directory, master_key)?;
     let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
     let draw = || format!("allowlog_admin_{}", data_encoding::HEXLOWER.encode(&chance::bytes::<32>()));
     let admin_token = directory.secret("admin.token", draw)?;
-    let options = DiskOptions::default();
+    let options = DiskOptions { archive, ..DiskOptions::default() };
     let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;

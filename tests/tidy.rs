@@ -191,7 +191,7 @@ fn the_map_names_every_module_and_stays_a_map() {
         |stem: &str| ["`", "/"].iter().any(|before| map.contains(&format!("{before}{stem}`"))) || map.contains(&format!("{stem}.rs"));
     let missing = |s: &&Source| {
         let stem = Path::new(&s.path).file_stem().unwrap().to_string_lossy().into_owned();
-        s.path.contains("src/") && !["lib", "tests"].contains(&stem.as_str()) && !named(&stem)
+        s.path.contains("src/") && !s.path.contains("/tests/") && !["lib", "tests"].contains(&stem.as_str()) && !named(&stem)
     };
     check("ARCHITECTURE.md names every module", sources().iter().filter(missing).map(|s| s.path.clone()).collect());
 }

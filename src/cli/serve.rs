@@ -1,6 +1,7 @@
 //! `allowlog serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,9 @@ const CUT: Duration = Duration::from_secs(1);
 pub struct Serve {
     #[command(flatten)]
     data: DataArgument,
+    /// Where the log is copied to as it grows, in files that need no database to be read: best on another disk
+    #[arg(long, env = "ALLOWLOG_ARCHIVE", value_name = "DIR")]
+    archive: Option<PathBuf>,
     /// Where the API listens
     #[arg(long, env = "ALLOWLOG_LISTEN", default_value = "127.0.0.1:8700", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -81,10 +85,10 @@ impl Serve {
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
         let url = format!("http://{}", api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
-        let data = self.data.path.clone();
+        let (data, archive) = (self.data.path.clone(), self.archive.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let bar = progress::records("replaying");
-            let opened = open(&data, master_key().as_deref().map(String::as_str), public_url, |n| bar.set_position(n));
+            let opened = open(&data, archive, master_key().as_deref().map(String::as_str), public_url, |n| bar.set_position(n));
             bar.finish_and_clear();
             opened
         });

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,18 +13,25 @@ use std::time::Duration;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::signing::Signature;
 
+use crate::log::disk::archive::Archive;
+use crate::log::disk::archiving::Archiving;
 use crate::log::disk::files::{Files, OsFiles};
 use crate::log::disk::journal::Journal;
-use crate::log::disk::journal::opening::Opened;
+use crate::log::disk::journal::format::Position;
+use crate::log::disk::journal::opening::{self, Opened};
 use crate::log::disk::recent::Recent;
 use crate::log::disk::scan::Scan;
 use crate::log::disk::settling::Wishes;
 use crate::log::disk::volumes::Volumes;
+use crate::log::disk::volumes::rebuilding::Remedy;
 use crate::log::{Frames, Store, StoreError};
 
+mod archive;
+mod archiving;
 pub mod files;
 mod journal;
 mod recent;
+pub mod restoring;
 mod scan;
 mod settling;
 #[cfg(test)]
@@ -45,13 +52,21 @@ pub struct DiskOptions {
     pub volume_bytes: u64,
     /// Whether frames are settled. Without it the log can only be read.
     pub settle: bool,
+    /// Where journal files are copied to before they are used again.
+    pub archive: Option<PathBuf>,
     /// The file operations.
     pub files: Arc<dyn Files>,
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { journal_file_bytes: 16 * 1024 * 1024, volume_bytes: 256 * 1024 * 1024, settle: true, files: Arc::new(OsFiles) }
+        Self {
+            journal_file_bytes: 16 * 1024 * 1024,
+            volume_bytes: 256 * 1024 * 1024,
+            settle: true,
+            archive: None,
+            files: Arc::new(OsFiles),
+        }
     }
 }
 
@@ -59,6 +74,7 @@ impl Default for DiskOptions {
 pub struct DiskStore {
     shared: Arc<Shared>,
     settler: Option<JoinHandle<()>>,
+    archiver: Option<JoinHandle<()>>,
 }
 
 /// What the writer, the readers and the settler share. Locks are taken one at a time.
@@ -88,15 +104,24 @@ impl DiskStore {
     /// # Errors
     /// If files cannot be read or written, another process has the log open, or it is damaged.
     pub fn open(dir: &Path, options: DiskOptions) -> Result<Self, StoreError> {
-        let DiskOptions { journal_file_bytes, volume_bytes, settle, files } = options;
+        let DiskOptions { journal_file_bytes, volume_bytes, settle, archive, files } = options;
         let (journal_dir, log_dir) = (dir.join("journal"), dir.join("log"));
         if settle {
             for made in [dir, &journal_dir, &log_dir] {
                 make_dir(files.as_ref(), made)?;
             }
         }
+        let archive = archive.filter(|_| settle);
+        if let Some(archive) = &archive {
+            make_dir(files.as_ref(), archive)?;
+        }
+        let archive = archive.map(|dir| Archive::open(Arc::clone(&files), &dir).map(Arc::new)).transpose()?;
         // The lock on the newest volume keeps other processes from the journal too.
-        let (volumes, settled) = Volumes::open(Arc::clone(&files), &log_dir, volume_bytes, settle)?;
+        let remedy = archive.clone().map(|archive| Remedy { archive, journal: journal_dir.clone() });
+        let (volumes, mut settled) = Volumes::open(Arc::clone(&files), &log_dir, volume_bytes, settle, remedy)?;
+        if let Some(archive) = &archive {
+            settled = settle_again(&volumes, archive, settled, &journal_dir)?;
+        }
         let signed = volumes.signed()?;
         let Opened { journal, unsettled } = Journal::open(Arc::clone(&files), &journal_dir, journal_file_bytes, settled, settle)?;
         let mut recent = Recent::new(settled.sequence);
@@ -107,14 +132,21 @@ impl DiskStore {
         let shared =
             Shared { files, journal: Mutex::new(journal), volumes, live: Mutex::new(live), wake: Condvar::new(), settled: Condvar::new() };
         let shared = Arc::new(shared);
-        let settler = if settle {
-            let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name("settler".to_owned()).spawn(move || settling::run(&shared));
-            Some(thread.map_err(|source| StoreError::Io { doing: "start the settler".to_owned(), source })?)
-        } else {
-            None
-        };
-        Ok(Self { shared, settler })
+        let archiving = archive.map(|archive| Archiving { archive, keys: dir.join("keys"), piece_bytes: journal_file_bytes });
+        if let Some(archiving) = &archiving {
+            archiving.check(&shared)?;
+            lock(&shared.journal).archived(archiving.archive.reach()?.end.sequence);
+        }
+        let mut store = Self { shared, settler: None, archiver: None };
+        if settle {
+            let shared = Arc::clone(&store.shared);
+            store.settler = Some(start("settler", move || settling::run(&shared))?);
+        }
+        if let Some(archiving) = archiving {
+            let shared = Arc::clone(&store.shared);
+            store.archiver = Some(start("archiver", move || archiving.run(&shared))?);
+        }
+        Ok(store)
     }
 
     /// Settles everything appended so far, signatures included, without waiting for more.
@@ -168,6 +200,24 @@ impl DiskStore {
         drop(self.shared.settled.wait_while(live, |live| !live.wishes.resting).unwrap());
     }
 
+    /// Returns once the archive reaches so far, or could not be written again.
+    #[cfg(test)]
+    fn wait_for_archive(&self, sequence: u64) -> Result<(), String> {
+        let mut live = lock(&self.shared.live);
+        live.wishes.archive_failure = None;
+        live.wishes.archive_now = true;
+        self.shared.settled.notify_all();
+        loop {
+            if live.wishes.archived >= sequence {
+                return Ok(());
+            }
+            if let Some(failure) = live.wishes.archive_failure.clone() {
+                return Err(failure);
+            }
+            live = self.shared.settled.wait(live).unwrap();
+        }
+    }
+
     #[cfg(test)]
     fn resume(&self) {
         lock(&self.shared.live).wishes.paused = false;
@@ -178,8 +228,13 @@ impl DiskStore {
         let settler = self.settler.take()?;
         lock(&self.shared.live).wishes.closing = true;
         self.shared.wake.notify_all();
+        self.shared.settled.notify_all();
         if settler.join().is_err() {
             return Some("the settler panicked".to_owned());
+        }
+        // What it has not archived is still in the journal, and archived at the next start.
+        if self.archiver.take().is_some_and(|archiver| archiver.join().is_err()) {
+            return Some("the archiver panicked".to_owned());
         }
         lock(&self.shared.live).wishes.failure.take()
     }
@@ -289,6 +344,34 @@ impl Live {
     fn drop_signatures(&mut self, count: usize) {
         self.signatures.drain(..count.min(self.signatures.len()));
     }
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|source| StoreError::Io { doing: format!("start the {name}"), source })
+}
+
+/// Settles what the archive has and the newest volume has not, where the journal shows that it lost its end.
+fn settle_again(volumes: &Volumes, archive: &Arc<Archive>, settled: Position, journal: &Path) -> Result<Position, StoreError> {
+    let reach = archive.reach()?.end;
+    let begins = opening::begins(volumes.files(), journal)?;
+    let goes_on = begins.is_some_and(|begins| begins <= reach.sequence) && opening::reach(volumes.files(), journal) >= reach.sequence;
+    if reach.sequence <= settled.sequence || !goes_on {
+        return Ok(settled);
+    }
+    tracing::error!(found = settled.sequence, archived = reach.sequence, "settled frames are missing; they are taken from the archive");
+    let mut end = settled;
+    for frame in archive.frames(settled.sequence) {
+        let frame = frame?;
+        if !end.precedes(&frame) {
+            let problem = "what is settled is not what was archived".to_owned();
+            return Err(StoreError::Damaged { sequence: end.sequence, problem });
+        }
+        end = Position::behind(&frame);
+        volumes.write(&[frame])?;
+    }
+    volumes.commit()?;
+    Ok(end)
 }
 
 /// Makes a directory that survives, as far as its parent does.

@@ -49,6 +49,14 @@ impl Files for Witness {
         Ok(self.witnessed(OsFiles.open(path)?))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Handle> {
+        OsFiles.open_to_read(path)
+    }
+
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        OsFiles.write_whole(path, bytes)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsFiles.rename(from, to)
     }

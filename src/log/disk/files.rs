@@ -1,6 +1,6 @@
 //! The file operations of the log on disk, so that tests can fail, tear and watch each of them.
 //!
-//! sled does its own; what is here is the journal's, and what makes sled's file durable.
+//! sled does its own; what is here is the journal's and the archive's, and what makes sled's file durable.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -33,6 +33,18 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// As the operating system says.
     fn open(&self, path: &Path) -> io::Result<Handle>;
+
+    /// Opens a file that exists, only to read it.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn open_to_read(&self, path: &Path) -> io::Result<Handle>;
+
+    /// Makes a file with these contents, replacing what has the name, and makes the contents durable; not yet the name.
+    ///
+    /// # Errors
+    /// The file may be there in part.
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file another name; durable with [`Files::sync_dir`].
     ///
@@ -107,6 +119,16 @@ impl Files for OsFiles {
 
     fn open(&self, path: &Path) -> io::Result<Handle> {
         Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Handle> {
+        Ok(Arc::new(File::open(path)?))
+    }
+
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

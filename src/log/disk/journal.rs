@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use allowlog_proto::frame::Frame;
 
-use self::format::{FRAMES_START, Header, Mark, Position, Seal, bytes_of, marked, seal_place};
+use self::format::{FRAMES_START, Header, MARK_BYTES, Marks, Position, bytes, bytes_of, marked, seal_place};
 
 use crate::log::StoreError;
 use crate::log::disk::cannot;
@@ -55,6 +55,9 @@ pub(super) struct Journal {
     /// would be passed over.
     begun: u64,
     head: Position,
+    settled: u64,
+    /// Everything before this is in the archive; without one nothing waits for it.
+    archived: u64,
     failed: Option<Failed>,
 }
 
@@ -70,8 +73,9 @@ struct Blank {
 struct Current {
     blank: Blank,
     file: Handle,
-    mark: Mark,
-    seal: Seal,
+    marks: Marks,
+    /// Sequence its first frame begins with.
+    first: u64,
     position: u64,
 }
 
@@ -92,21 +96,21 @@ impl Journal {
             return Err(StoreError::Io { doing: format!("append to {}", self.dir.display()), source });
         }
         assert!(self.head.precedes(frame), "a frame begins at the head and carries the last hash");
-        let size = bytes_of(frame);
+        let size = bytes_of(frame).saturating_add(bytes(MARK_BYTES));
         // A crash within leaves a spare, or a file with a header and no frame: neither says anything about the log.
         self.make_room(size).inspect_err(|_| self.failed = Some(Failed::Room(size)))?;
         let Some(current) = &mut self.current else { return Err(missing(&self.dir)) };
         // A crash here leaves nothing, a part, or the whole of a frame that nobody was told of: a part is cut at the
         // next opening, a whole one stays. Either way everything before it was made durable by earlier calls.
-        let written = current.file.write_at(&marked(current.mark, frame), current.position).and_then(|()| current.file.sync_data());
+        let written = current.file.write_at(&marked(current.marks.mark, frame), current.position).and_then(|()| current.file.sync_data());
         if let Err(source) = written {
             self.failed = Some(Failed::Frame);
             return Err(cannot("append to", &current.blank.path)(source));
         }
         // From here on the frame is durable, whatever happens. Its seal only tells damage from a torn frame, and does not
         // need to be durable for that where only the process ends; a crash before it leaves the frame without one.
-        drop(current.file.write_at(&current.seal, seal_place(frame, current.position)));
-        current.position = current.position.saturating_add(size);
+        drop(current.file.write_at(&current.marks.seal, seal_place(frame, current.position)));
+        current.position = current.position.saturating_add(bytes_of(frame));
         self.head = Position::behind(frame);
         Ok(())
     }
@@ -148,8 +152,10 @@ impl Journal {
             self.full.push((blank, self.head.sequence));
             return Err(error);
         }
-        let (mark, seal) = header.marks();
-        if let Some(old) = self.current.replace(Current { blank, file, mark, seal, position: FRAMES_START }) {
+        let marks = header.marks();
+        if let Some(old) = self.current.replace(Current { blank, file, marks, first: header.first.sequence, position: FRAMES_START }) {
+            // The new file is durable: from now on its absence is damage. A crash before it leaves the old file without the mark.
+            drop(old.file.write_at(&old.marks.more, old.position));
             self.full.push((old.blank, self.head.sequence));
         }
         Ok(())
@@ -188,6 +194,16 @@ impl Journal {
     }
 }
 
+impl Journal {
+    /// Makes the journal of a log that ends at `head`, without a frame. A crash within leaves less than a journal.
+    pub(super) fn found(files: &dyn Files, dir: &Path, file_bytes: u64, head: Position) -> Result<(), StoreError> {
+        let header = Header { generation: 1, bytes: file_bytes, first: head };
+        let blank = Blank { path: dir.join("0000000001.journal"), generation: 1, bytes: file_bytes };
+        let file = create(files, dir, &blank)?;
+        file.write_at(&header.bytes(), 0).and_then(|()| file.sync_data()).map_err(cannot("begin", &blank.path))
+    }
+}
+
 fn create(files: &dyn Files, dir: &Path, blank: &Blank) -> Result<Handle, StoreError> {
     let created = files.create_zeroed(&blank.path, blank.bytes).map_err(cannot("create", &blank.path));
     let created = created.and_then(|file| files.sync_dir(dir).map_err(cannot("sync", dir)).map(|()| file));
@@ -218,11 +234,42 @@ enum Work {
 }
 
 impl Journal {
-    /// Told that everything before `settled` is durable elsewhere: files that hold nothing else may be used again.
+    /// Told that everything before `settled` is durable elsewhere: files that hold nothing else may be used again, once they
+    /// are archived if they are to be.
     pub(super) fn settled(&mut self, settled: u64) {
-        let (free, full) = std::mem::take(&mut self.full).into_iter().partition(|(_, end)| *end <= settled);
+        self.settled = settled;
+        self.free();
+    }
+
+    /// Told that everything before `archived` is in the archive; from the first time on no file is used again before it is.
+    /// Says whether that frees a file.
+    pub(super) fn archived(&mut self, archived: u64) -> bool {
+        self.archived = archived;
+        self.free()
+    }
+
+    fn free(&mut self) -> bool {
+        let spare_before = self.settled.min(self.archived);
+        let (free, full) = std::mem::take(&mut self.full).into_iter().partition(|(_, end)| *end <= spare_before);
         self.full = full;
-        self.retired.extend(Vec::into_iter(free).map(|(blank, _)| blank));
+        let free: Vec<_> = Vec::into_iter(free).map(|(blank, _): (Blank, u64)| blank).collect();
+        let any = !free.is_empty();
+        self.retired.extend(free);
+        any
+    }
+
+    /// Full files whose frames are settled and go beyond `archived`, in their order.
+    pub(super) fn full_to_archive(&self, archived: u64) -> Vec<PathBuf> {
+        let mut wanted: Vec<_> = self.full.iter().filter(|(_, end)| *end > archived && *end <= self.settled).collect();
+        wanted.sort_by_key(|(_, end)| *end);
+        wanted.into_iter().map(|(blank, _)| blank.path.clone()).collect()
+    }
+
+    /// How far the archive is to reach: everything in files that are full and settled, and all that was before them.
+    pub(super) fn archive_goal(&self) -> u64 {
+        let full = self.full.iter().map(|(_, end)| *end).filter(|end| *end <= self.settled).max().unwrap_or_default();
+        let all_settled = self.full.iter().all(|(_, end)| *end <= self.settled);
+        self.current.as_ref().filter(|_| all_settled).map_or(full, |current| full.max(current.first))
     }
 
     /// The next piece of work, if there is any. Each is to be handed back through [`Journal::finish`].

@@ -41,7 +41,19 @@ impl Scan {
         Ok(frame)
     }
 
+    /// Damage in a sealed volume is an error only if the volume cannot be made again.
     fn fill(&mut self) -> Result<(), StoreError> {
+        let (next, end) = (self.next, self.end);
+        let Err(error) = self.try_to_fill() else { return Ok(()) };
+        self.pages = None;
+        if !self.shared.volumes.heal(next, &error) {
+            return Err(error);
+        }
+        (self.next, self.end) = (next, end);
+        self.try_to_fill()
+    }
+
+    fn try_to_fill(&mut self) -> Result<(), StoreError> {
         // Memory first: what is settled while we read stays in memory until sled has it.
         let recent = lock(&self.shared.live).recent.from(self.next, PIECE_BYTES);
         if !recent.is_empty() {

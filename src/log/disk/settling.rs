@@ -29,6 +29,14 @@ pub(super) struct Wishes {
     pub(super) ended: bool,
     /// Why the last try failed.
     pub(super) failure: Option<String>,
+    /// How often frames were settled, or journal files freed.
+    pub(super) rounds: u64,
+    /// How far the archive reaches.
+    pub(super) archived: u64,
+    /// Why the archive could not be written the last time.
+    pub(super) archive_failure: Option<String>,
+    /// Try it again at once.
+    pub(super) archive_now: bool,
     /// Tests only: nothing is begun while this is set.
     pub(super) paused: bool,
     /// Nothing is being done.
@@ -120,6 +128,11 @@ fn confirm(shared: &Shared, end: u64) -> Result<(), StoreError> {
     shared.volumes.commit()?;
     lock(&shared.live).recent.settle(end);
     lock(&shared.journal).settled(end);
+    {
+        // Only now does the archiver find something to do; it is told with everybody else.
+        let mut live = lock(&shared.live);
+        live.wishes.rounds = live.wishes.rounds.saturating_add(1);
+    }
     chores(shared);
     Ok(())
 }

@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -33,6 +34,9 @@ use crate::log::StoreError;
 use crate::log::disk::cannot;
 use crate::log::disk::files::{Files, Handle};
 use crate::log::disk::journal::format::Position;
+use crate::log::disk::volumes::rebuilding::Remedy;
+
+pub(super) mod rebuilding;
 
 /// Largest value.
 pub(super) const VALUE_BYTES_MAX: usize = 8 * 1024;
@@ -59,6 +63,8 @@ pub(super) struct Volumes {
     volume_bytes: u64,
     spoilt: Spoilt,
     row: Mutex<Row>,
+    /// What a volume that cannot be read is made again from.
+    remedy: Option<Remedy>,
 }
 
 /// Volumes of which sled's memory and the disk may differ, by first sequence. They are written no more until opened anew.
@@ -91,23 +97,37 @@ pub(super) struct Volume {
 
 impl Volumes {
     /// Opens the newest volume and says how far the settled log goes. With `create` unset there may be none.
-    pub(super) fn open(files: Arc<dyn Files>, dir: &Path, volume_bytes: u64, create: bool) -> Result<(Self, Position), StoreError> {
+    pub(super) fn open(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        volume_bytes: u64,
+        create: bool,
+        remedy: Option<Remedy>,
+    ) -> Result<(Self, Position), StoreError> {
         let mut volumes = BTreeMap::new();
+        let paths = files.list(dir).map_err(cannot("list", dir))?;
+        if create {
+            rebuilding::clear(files.as_ref(), dir, &paths)?;
+        }
         for path in files.list(dir).map_err(cannot("list", dir))? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if let Ok(first) = name.parse::<u64>() {
                 volumes.insert(first, Weak::new());
-            } else if create && name.strip_suffix(".new").is_some_and(|first| first.parse::<u64>().is_ok()) {
-                // A crash while rolling over: it never was a part of the log.
-                fs::remove_dir_all(&path).map_err(cannot("remove", &path))?;
             }
         }
         let row = Row { volumes, newest: None, sealed: VecDeque::new(), first_times: BTreeMap::new() };
-        let this = Self { files, dir: dir.to_owned(), volume_bytes, spoilt: Spoilt::default(), row: Mutex::new(row) };
+        let this = Self { files, dir: dir.to_owned(), volume_bytes, spoilt: Spoilt::default(), row: Mutex::new(row), remedy };
         if create && this.lock().volumes.is_empty() {
             this.begin(0)?;
         }
-        let settled = this.open_newest()?;
+        let settled = match this.open_newest() {
+            Err(error) if this.remedy.is_some() && error.is_damage() => {
+                let newest = this.lock().volumes.last_key_value().map(|(first, _)| *first).unwrap_or_default();
+                this.rebuild(newest, &error)?;
+                this.open_newest()?
+            }
+            settled => settled?,
+        };
         Ok((this, settled))
     }
 
@@ -181,8 +201,8 @@ impl Volumes {
             let count = signatures.len().min(usize::try_from(room).unwrap_or(usize::MAX));
             let (here, rest) = signatures.split_at(count);
             for run in here.chunks(SIGNATURES_MAX) {
-                let written = volume.signatures.insert(sequence.to_be_bytes(), run.as_flattened());
-                written.map_err(|source| volume.spoil(refused("write signatures to", &volume.path)(source)))?;
+                let insert = || volume.signatures.insert(sequence.to_be_bytes(), run.as_flattened());
+                asked("write signatures to", &volume.path, insert).map_err(|error| volume.spoil(error))?;
                 sequence = sequence.saturating_add(size(run.len()));
             }
             if end.is_some() {
@@ -198,7 +218,7 @@ impl Volumes {
         let firsts: Vec<u64> = self.lock().volumes.keys().rev().copied().collect();
         for first in firsts {
             let volume = self.get(first)?;
-            if let Some((key, value)) = volume.signatures.last().map_err(refused("read signatures of", &volume.path))? {
+            if let Some((key, value)) = asked("read signatures of", &volume.path, || volume.signatures.last())? {
                 return Ok(number(&key).saturating_add(size(value.len() / SIGNATURE_BYTES)));
             }
         }
@@ -208,8 +228,8 @@ impl Volumes {
     /// The signature of a record that is settled.
     pub(super) fn signature(&self, sequence: u64) -> Result<Option<Signature>, StoreError> {
         let (volume, _) = self.holding(sequence)?;
-        let run = volume.signatures.get_lt(sequence.saturating_add(1).to_be_bytes());
-        let Some((key, value)) = run.map_err(refused("read signatures of", &volume.path))? else { return Ok(None) };
+        let run = asked("read signatures of", &volume.path, || volume.signatures.get_lt(sequence.saturating_add(1).to_be_bytes()));
+        let Some((key, value)) = run? else { return Ok(None) };
         let at = usize::try_from(sequence.saturating_sub(number(&key))).unwrap_or(usize::MAX);
         Ok(value.as_chunks::<SIGNATURE_BYTES>().0.get(at).copied())
     }
@@ -226,7 +246,7 @@ impl Volumes {
         }
         let Some(first) = low.checked_sub(1).and_then(|at| firsts.get(at)) else { return Ok(firsts.first().copied().unwrap_or_default()) };
         let volume = self.get(*first)?;
-        let page = volume.times.get_lt(time_ms.to_be_bytes()).map_err(refused("read the time index of", &volume.path))?;
+        let page = asked("read the time index of", &volume.path, || volume.times.get_lt(time_ms.to_be_bytes()))?;
         Ok(page.and_then(|(key, _)| key.get(8..).map(number)).unwrap_or(*first))
     }
 
@@ -235,7 +255,7 @@ impl Volumes {
             return Ok(Some(*time));
         }
         let volume = self.get(first)?;
-        let time = volume.times.first().map_err(refused("read the time index of", &volume.path))?.map(|(key, _)| number(&key));
+        let time = asked("read the time index of", &volume.path, || volume.times.first())?.map(|(key, _)| number(&key));
         if let Some(time) = time {
             self.lock().first_times.insert(first, time);
         }
@@ -248,7 +268,7 @@ impl Volumes {
         // Whoever comes in at its beginning reads a volume through and does not come back: it is closed behind him, as sled
         // holds all of what was read, whatever the size of its cache.
         let volume = self.get_to(first, sequence != first)?;
-        let start = volume.frames.get_lt(key(sequence.saturating_add(1), 0)).map_err(refused("read", &volume.path))?;
+        let start = asked("read", &volume.path, || volume.frames.get_lt(key(sequence.saturating_add(1), 0)))?;
         let start = start.map_or(volume.first, |(key, _)| number(&key));
         Ok(Pages { iter: volume.frames.range(key(start, 0)..), volume, end })
     }
@@ -268,6 +288,10 @@ impl Volumes {
             Some(first) => Ok((first, end)),
             None => Err(StoreError::Damaged { sequence, problem: format!("no volume in {} holds it", self.dir.display()) }),
         }
+    }
+
+    pub(super) fn files(&self) -> &dyn Files {
+        self.files.as_ref()
     }
 
     /// Lets go of the newest volume; nothing is written until [`Volumes::open_newest`] succeeds.
@@ -303,7 +327,16 @@ impl Volumes {
             self.rewrite(first)?;
             lock(&self.spoilt).remove(&first);
         }
-        let volume = Arc::new(Volume::open(self.files.as_ref(), &self.path(first), first, &self.spoilt)?);
+        let open = || Volume::open(self.files.as_ref(), &self.path(first), first, &self.spoilt).map_err(|error| self.named(first, error));
+        let volume = match open() {
+            // One that is sealed is made again at once; with the newest there is the journal to think of.
+            Err(error) if self.remedy.is_some() && error.is_damage() && row.end_of(first).is_some() => {
+                self.replace(&mut row, first, &error)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        let volume = Arc::new(volume);
         row.volumes.insert(first, Arc::downgrade(&volume));
         if keep && row.volumes.last_key_value().is_some_and(|(newest, _)| *newest != first) {
             row.keep(Arc::clone(&volume));
@@ -359,6 +392,15 @@ impl Volumes {
         file.sync_data().map_err(cannot("sync", &path))
     }
 
+    /// Says which volume it is that cannot be opened, if it is the volume's fault.
+    fn named(&self, first: u64, error: StoreError) -> StoreError {
+        if !error.is_damage() || matches!(error, StoreError::Damaged { .. }) {
+            return error;
+        }
+        let path = self.path(first);
+        StoreError::Damaged { sequence: first, problem: format!("the volume {} cannot be opened: {error}", path.display()) }
+    }
+
     fn path(&self, first: u64) -> PathBuf {
         self.dir.join(format!("{first:020}"))
     }
@@ -369,6 +411,11 @@ impl Volumes {
 }
 
 impl Row {
+    /// Where the volume that begins at `first` ends, if it is sealed.
+    fn end_of(&self, first: u64) -> Option<u64> {
+        self.volumes.range(first.saturating_add(1)..).next().map(|(next, _)| *next)
+    }
+
     fn keep(&mut self, volume: Arc<Volume>) {
         self.sealed.push_back(volume);
         while self.sealed.len() > SEALED_OPEN_MAX {
@@ -401,27 +448,35 @@ impl Volume {
         let config = sled::Config::new().path(path).flush_every_ms(None).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES);
         let mut tries = LOCK_TRIES;
         let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                Err(sled::Error::Io(error)) if tries > 0 && error.to_string().contains("lock") => std::thread::sleep(LOCK_PAUSE),
+            let opened = asked("open", path, || match config.open() {
+                Err(sled::Error::Io(error)) if error.to_string().contains("lock") => Ok(None),
+                opened => opened.map(Some),
+            });
+            match opened {
+                Ok(Some(db)) => break db,
+                Ok(None) if tries > 0 => std::thread::sleep(LOCK_PAUSE),
+                Ok(None) => {
+                    let source = io::Error::other("another process, or a reader of this one, still has it open");
+                    return Err(StoreError::Io { doing: format!("open {}", path.display()), source });
+                }
                 Err(_) if remove_unfinished_snapshots(files, path)? => {}
-                Err(source) => return Err(refused("open", path)(source)),
+                Err(error) => return Err(error),
             }
             tries = tries.saturating_sub(1);
         };
-        let tree = |name: &str| db.open_tree(name).map_err(refused("open a tree of", path));
+        let tree = |name: &str| asked("open a tree of", path, || db.open_tree(name));
         let (frames, times, signatures, about) = (tree("frames")?, tree("times")?, tree("signatures")?, tree("about")?);
-        match about.get("format").map_err(refused("read", path))? {
-            None => drop(about.insert("format", &[FORMAT]).map_err(refused("write to", path))?),
+        match asked("read", path, || about.get("format"))? {
+            None => drop(asked("write to", path, || about.insert("format", &[FORMAT]))?),
             Some(format) if *format == [FORMAT] => {}
             Some(format) => {
                 let problem = format!("{} has format {:?}, which this version does not know", path.display(), format.as_ref());
                 return Err(StoreError::Damaged { sequence: first, problem });
             }
         }
-        let payload = about.get("payload").map_err(refused("read", path))?.map_or(0, |value| number(&value));
+        let payload = asked("read", path, || about.get("payload"))?.map_or(0, |value| number(&value));
         // Trees begin their life in sled's memory.
-        db.flush().map_err(refused("flush", path))?;
+        asked("flush", path, || db.flush())?;
         let file = files.open(&file).map_err(cannot("open", &file))?;
         let (payload, spoilt) = (AtomicU64::new(payload), Arc::clone(spoilt));
         Ok(Self { first, path: path.to_owned(), frames, times, signatures, about, payload, spoilt, db, file })
@@ -430,7 +485,7 @@ impl Volume {
     /// Behind the last whole frame, if there is one.
     fn end(&self) -> Result<Option<Position>, StoreError> {
         let mut before = [0xff; 10];
-        while let Some((last, _)) = self.frames.get_lt(before).map_err(refused("read", &self.path))? {
+        while let Some((last, _)) = asked("read", &self.path, || self.frames.get_lt(before))? {
             let first = number(&last);
             // A frame of which the last chunks are missing is not settled; it is written again over itself.
             if let Some(frames) = next_page(&mut self.frames.range(key(first, 0)..), &self.path)? {
@@ -445,21 +500,21 @@ impl Volume {
     fn insert(&self, page: &mut Page) -> Result<(), StoreError> {
         let Page { first: Some((first, time_ms)), bytes } = std::mem::take(page) else { return Ok(()) };
         for (chunk, value) in (0_u16..).zip(bytes.chunks(VALUE_BYTES_MAX)) {
-            self.frames.insert(key(first, chunk), value).map_err(|source| self.spoil(refused("write to", &self.path)(source)))?;
+            asked("write to", &self.path, || self.frames.insert(key(first, chunk), value)).map_err(|error| self.spoil(error))?;
         }
         let mut time = [0; 16];
         let (ms, sequence) = time.split_at_mut(8);
         ms.copy_from_slice(&time_ms.to_be_bytes());
         sequence.copy_from_slice(&first.to_be_bytes());
-        self.times.insert(time, &[]).map_err(|source| self.spoil(refused("write to", &self.path)(source)))?;
+        asked("write to", &self.path, || self.times.insert(time, &[])).map_err(|error| self.spoil(error))?;
         Ok(())
     }
 
     fn commit(&self) -> Result<(), StoreError> {
         self.refuse_spoilt()?;
         let payload = self.payload.load(Ordering::Relaxed).to_be_bytes();
-        let flushed = self.about.insert("payload", &payload).and_then(|_| self.db.flush());
-        flushed.map_err(|source| self.spoil(refused("flush", &self.path)(source)))?;
+        let flush = || self.about.insert("payload", &payload).and_then(|_| self.db.flush());
+        asked("flush", &self.path, flush).map_err(|error| self.spoil(error))?;
         // sled's flush is no fsync.
         self.file.sync_data().map_err(|source| self.spoil(cannot("sync", &self.path.join("db"))(source)))
     }
@@ -515,7 +570,7 @@ impl Pages {
 
 /// The next page, or the next frame that was cut into chunks; nothing if there is none, or it is not there to its end.
 fn next_page(iter: &mut sled::Iter, path: &Path) -> Result<Option<Vec<Arc<Frame>>>, StoreError> {
-    let Some((place, value)) = iter.next().transpose().map_err(refused("read", path))? else { return Ok(None) };
+    let Some((place, value)) = asked("read", path, || iter.next().transpose())? else { return Ok(None) };
     let mut first = number(&place);
     let damaged =
         |sequence, problem: &dyn std::fmt::Display| StoreError::Damaged { sequence, problem: format!("{problem}: {}", path.display()) };
@@ -526,7 +581,7 @@ fn next_page(iter: &mut sled::Iter, path: &Path) -> Result<Option<Vec<Arc<Frame>
     if length > value.len() {
         let mut bytes = value.to_vec();
         for chunk in 1_u16.. {
-            let Some((place, value)) = iter.next().transpose().map_err(refused("read", path))? else { return Ok(None) };
+            let Some((place, value)) = asked("read", path, || iter.next().transpose())? else { return Ok(None) };
             if *place != key(first, chunk) {
                 return Err(damaged(first, &"a frame is not there to its end"));
             }
@@ -570,7 +625,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn refused(doing: &str, path: &Path) -> impl FnOnce(sled::Error) -> StoreError {
-    let doing = format!("{doing} {}", path.display());
-    move |source| StoreError::Database { doing, source: Box::new(source) }
+/// Asks sled. It may panic over bytes that it does not understand, and that is an answer like any other error.
+fn asked<T>(doing: &str, path: &Path, ask: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, StoreError> {
+    let doing = || format!("{doing} {}", path.display());
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(Ok(answer)) => Ok(answer),
+        // What the operating system refuses now it may do later; everything else is about what is stored.
+        Ok(Err(sled::Error::Io(source))) if source.raw_os_error().is_some() => Err(StoreError::Io { doing: doing(), source }),
+        Ok(Err(source)) => Err(StoreError::Database { doing: doing(), source: Box::new(source) }),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = text.unwrap_or("sled panicked");
+            if text.contains("os error") {
+                return Err(StoreError::Io { doing: doing(), source: io::Error::other(text.to_owned()) });
+            }
+            Err(StoreError::Database { doing: doing(), source: text.into() })
+        }
+    }
 }

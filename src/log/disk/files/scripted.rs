@@ -23,6 +23,8 @@ pub enum Fault {
 pub enum Operation {
     /// See [`Files::create_zeroed`].
     Create(PathBuf),
+    /// See [`Files::write_whole`].
+    WriteWhole(PathBuf),
     /// See [`Files::rename`].
     Rename(PathBuf, PathBuf),
     /// See [`Files::remove`].
@@ -143,6 +145,7 @@ impl Operation {
     pub fn path(&self) -> &Path {
         match self {
             Self::Create(path)
+            | Self::WriteWhole(path)
             | Self::Rename(path, _)
             | Self::Remove(path)
             | Self::SyncDir(path)
@@ -165,6 +168,16 @@ impl Files for ScriptedFiles {
 
     fn open(&self, path: &Path) -> io::Result<Handle> {
         Ok(self.shared.wrap(path, OsFiles.open(path)?))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Handle> {
+        Ok(self.shared.wrap(path, OsFiles.open_to_read(path)?))
+    }
+
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        let torn = || drop(OsFiles.write_whole(path, half));
+        self.shared.run(Operation::WriteWhole(path.to_owned()), torn, || OsFiles.write_whole(path, bytes))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -6,9 +6,13 @@
 //! bytes of that last hash: no caller can know them, so nothing a caller has sent can be taken for a frame or for its end
 //! when damage is looked for.
 //!
+//! The third 8 bytes stand behind the last frame once the log goes on in another file, which must then be there.
+//!
 //! The mark is written with its frame, the seal once the frame is durable: it says that the frame was there, whole. So a
 //! frame that cannot be read is damage if a seal stands behind it, and else was never answered. A seal that is missing
 //! or cannot be read says nothing.
+
+use std::sync::Arc;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
@@ -16,15 +20,23 @@ use allowlog_proto::frame::Frame;
 /// Where the first frame of a file begins: a header shares no block with a frame.
 pub(in crate::log::disk) const FRAMES_START: u64 = 4096;
 pub(in crate::log::disk) const HEADER_BYTES: usize = 96;
-const MARK_BYTES: usize = 8;
-const SEAL_BYTES: usize = 8;
+pub(in crate::log::disk) const MARK_BYTES: usize = 8;
 const MAGIC: [u8; 4] = *b"ALJ1";
 const VERSION: u32 = 2;
 
-/// What stands before each frame of a file.
+/// Eight bytes that only this file has.
 pub(in crate::log::disk) type Mark = [u8; MARK_BYTES];
-/// What stands behind each frame of a file.
-pub(in crate::log::disk) type Seal = [u8; SEAL_BYTES];
+
+/// What stands between the frames of a file.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::log::disk) struct Marks {
+    /// Before each frame.
+    pub(in crate::log::disk) mark: Mark,
+    /// Behind each frame that is durable.
+    pub(in crate::log::disk) seal: Mark,
+    /// Behind the last frame, once the log goes on in another file.
+    pub(in crate::log::disk) more: Mark,
+}
 
 /// The place in the log that everything before is known to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,12 +78,12 @@ impl Header {
         bytes
     }
 
-    /// What stands before and behind each frame: the first bytes of the checksum, and the next.
-    pub(in crate::log::disk) fn marks(self) -> (Mark, Seal) {
+    /// What stands before and behind each frame, and behind the last.
+    pub(in crate::log::disk) fn marks(self) -> Marks {
         let bytes = self.bytes();
-        let checksum = bytes.last_chunk::<32>().copied().unwrap_or_default();
-        let (mark, rest) = checksum.split_first_chunk().unwrap_or((&[0; MARK_BYTES], &[]));
-        (*mark, rest.first_chunk().copied().unwrap_or_default())
+        let (marks, _) = bytes.last_chunk::<32>().map_or(&[][..], |checksum| checksum).as_chunks();
+        let nth = |n: usize| marks.get(n).copied().unwrap_or_default();
+        Marks { mark: nth(0), seal: nth(1), more: nth(2) }
     }
 
     pub(in crate::log::disk) fn read(bytes: &[u8]) -> Option<Self> {
@@ -133,14 +145,20 @@ pub(in crate::log::disk) fn marked(mark: Mark, frame: &Frame) -> Vec<u8> {
 }
 
 /// Whether the seal stands anywhere behind `offset`: then a frame there, or behind it, was durable.
-pub(in crate::log::disk) fn sealed_from(bytes: &[u8], seal: Seal, offset: u64) -> bool {
+pub(in crate::log::disk) fn sealed_from(bytes: &[u8], seal: Mark, offset: u64) -> bool {
     let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
     memchr::memmem::find(rest, &seal).is_some()
 }
 
+/// Whether the log goes on in another file behind `offset`.
+pub(in crate::log::disk) fn goes_on(bytes: &[u8], more: Mark, offset: u64) -> bool {
+    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    rest.starts_with(&more)
+}
+
 /// What a frame takes in a file, with its mark and its seal.
 pub(in crate::log::disk) fn bytes_of(frame: &Frame) -> u64 {
-    bytes(frame.bytes().len().saturating_add(MARK_BYTES).saturating_add(SEAL_BYTES))
+    bytes(frame.bytes().len().saturating_add(MARK_BYTES).saturating_add(MARK_BYTES))
 }
 
 /// Where the seal of a frame at `offset` stands.
@@ -150,4 +168,20 @@ pub(in crate::log::disk) fn seal_place(frame: &Frame, offset: u64) -> u64 {
 
 pub(in crate::log::disk) fn bytes(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+/// A file with these frames and nothing else, as an archive holds them.
+pub(in crate::log::disk) fn whole_file(first: Position, frames: &[Arc<Frame>]) -> Vec<u8> {
+    let size = frames.iter().fold(FRAMES_START, |size, frame| size.saturating_add(bytes_of(frame)));
+    let header = Header { generation: 0, bytes: size, first };
+    let Marks { mark, seal, .. } = header.marks();
+    let mut file = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.extend_from_slice(&header.bytes());
+    file.resize(usize::try_from(FRAMES_START).unwrap_or_default(), 0);
+    for frame in frames {
+        file.extend_from_slice(&mark);
+        file.extend_from_slice(frame.bytes());
+        file.extend_from_slice(&seal);
+    }
+    file
 }

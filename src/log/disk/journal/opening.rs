@@ -7,8 +7,8 @@ use std::sync::Arc;
 use allowlog_proto::frame::Frame;
 
 use super::format::{
-    FRAMES_START, HEADER_BYTES, Header, Position, bytes_of, end_without_header, frame_at, marked, seal_place, sealed_from, settled_place,
-    valid_frame_from,
+    FRAMES_START, HEADER_BYTES, Header, Marks, Position, bytes_of, end_without_header, frame_at, goes_on, marked, seal_place, sealed_from,
+    settled_place, valid_frame_from,
 };
 use super::{Blank, Current, Journal, damaged};
 use crate::log::StoreError;
@@ -70,6 +70,8 @@ impl Journal {
             next_generation,
             begun: 0,
             head: settled,
+            settled: settled.sequence,
+            archived: u64::MAX,
             failed: None,
         };
         let mut unsettled = Vec::new();
@@ -139,16 +141,16 @@ impl Journal {
             let file = self.files.open(&blank.path).map_err(cannot("open", &blank.path))?;
             // The last frame may stem from an append that failed or was cut short: it may be in the cache and not on disk,
             // even if an fdatasync would say otherwise. Written again it is durable, and only then shown to anybody.
-            let (mark, seal) = header.marks();
-            let last = walk.last.as_ref().map(|(frame, offset)| file.write_at(&marked(mark, frame), *offset));
+            let marks = header.marks();
+            let last = walk.last.as_ref().map(|(frame, offset)| file.write_at(&marked(marks.mark, frame), *offset));
             let written = file.write_at(&header.bytes(), 0).and_then(|()| last.unwrap_or(Ok(()))).and_then(|()| file.sync_data());
             written.map_err(cannot("make durable", &blank.path))?;
             if let Some((frame, offset)) = &walk.last {
                 // Now the frame counts, so its loss must be noticed. Without the seal all is as well as before it.
-                drop(file.write_at(&seal, seal_place(frame, *offset)));
+                drop(file.write_at(&marks.seal, seal_place(frame, *offset)));
             }
             if walk.end == self.head {
-                self.current = Some(Current { blank, file, mark, seal, position: walk.offset });
+                self.current = Some(Current { blank, file, marks, first: header.first.sequence, position: walk.offset });
             } else {
                 // All of it is settled, and the log went on elsewhere.
                 self.full.push((blank, walk.end.sequence.min(self.head.sequence)));
@@ -180,7 +182,7 @@ fn walk(
     unsettled: &mut Vec<Frame>,
 ) -> Result<Walk, StoreError> {
     let disagree = || damaged(settled.sequence, path, "the journal and the settled log disagree");
-    let (first, (mark, seal)) = (header.first, header.marks());
+    let (first, Marks { mark, seal, more }) = (header.first, header.marks());
     let mut walk = Walk { end: first, offset: FRAMES_START, last: None };
     if first.sequence == settled.sequence && first != settled {
         return Err(disagree());
@@ -196,6 +198,9 @@ fn walk(
                     continue;
                 }
                 // Never answered: a frame that was has its seal, or another one behind it.
+                (_, None) if goes_on(bytes, more, walk.offset) => {
+                    return Err(damaged(walk.end.sequence, path, "the file that follows is missing"));
+                }
                 (_, None) if !sealed_from(bytes, seal, walk.offset) && !valid_frame_from(bytes, mark, walk.offset, behind) => break,
                 _ => return Err(damaged(walk.end.sequence.max(settled.sequence), path, "a frame in the middle cannot be read")),
             }
@@ -230,6 +235,38 @@ fn find(files: &dyn Files, dir: &Path) -> Result<Vec<Found>, StoreError> {
         all.push(Found { blank: Blank { path, generation, bytes }, header: Header::read(&header) });
     }
     Ok(all)
+}
+
+/// The earliest sequence that a file of the journal begins with.
+pub(in crate::log::disk) fn begins(files: &dyn Files, dir: &Path) -> Result<Option<u64>, StoreError> {
+    Ok(find(files, dir)?.iter().filter_map(Found::begun).map(|header| header.first.sequence).min())
+}
+
+/// How far the frames of the journal can be read, whether or not anything is amiss with it.
+pub(in crate::log::disk) fn reach(files: &dyn Files, dir: &Path) -> u64 {
+    let found = find(files, dir).unwrap_or_default();
+    let begun = found.iter().filter_map(|found| found.begun().map(|header| (header, &found.blank.path)));
+    let ends = begun.map(|(header, path)| {
+        let frames = frames_of(files, path).unwrap_or_default();
+        frames.last().map_or(header.first.sequence, |frame| frame.header().end_sequence())
+    });
+    ends.max().unwrap_or_default()
+}
+
+/// The frames of a file that has been filled. Behind them may stand what an earlier generation left.
+pub(in crate::log::disk) fn frames_of(files: &dyn Files, path: &Path) -> Result<Vec<Frame>, StoreError> {
+    let file = files.open(path).map_err(cannot("open", path))?;
+    let mut bytes = vec![0; usize::try_from(file.size().map_err(cannot("read", path))?).unwrap_or(usize::MAX)];
+    file.read_at(&mut bytes, 0).map_err(cannot("read", path))?;
+    // A file that was tried to begin and could not be has no frames.
+    let Some(header) = Header::read(&bytes) else { return Ok(Vec::new()) };
+    let (mut offset, mut end, mut frames) = (FRAMES_START, header.first, Vec::new());
+    while let Some(frame) = frame_at(&bytes, offset, Some(header.marks().mark)).filter(|frame| end.precedes(frame)) {
+        offset = offset.saturating_add(bytes_of(&frame));
+        end = Position::behind(&frame);
+        frames.push(frame);
+    }
+    Ok(frames)
 }
 
 fn read(files: &dyn Files, blank: &Blank) -> Result<Vec<u8>, StoreError> {
