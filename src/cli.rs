@@ -10,12 +10,14 @@ use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
 mod api_key;
+mod backup;
 mod client;
 mod init;
 mod log;
 mod progress;
 mod receipt;
 mod replay;
+mod restore;
 mod serve;
 mod signing_key;
 mod workspace;
@@ -48,6 +50,10 @@ enum Command {
     Log(log::Log),
     /// Rebuild the state of a stopped server from its log, and nothing else
     Replay(replay::Replay),
+    /// Write the whole log and the sealed signing keys to one file, of a running server or of a stopped one
+    Backup(backup::Backup),
+    /// Make a data directory from a backup, or from an archive and the journal that is left; verified before it is accepted
+    Restore(restore::Restore),
     /// Check receipts offline
     #[command(subcommand)]
     Receipt(receipt::Receipt),
@@ -84,6 +90,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::SigningKey(signing_key) => signing_key.run(),
         Command::Log(log) => log.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Receipt(receipt) => receipt.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -9,12 +9,17 @@
 //! log/          the settled log, a row of volumes
 //! search/       what lists are found by; made again from the log
 //! snapshots/    saved folds of the log, so that a start is quick; made again from the log
+//! restored/     what a restore has accepted and not yet put in its place
+//! *.set-aside-N what a restore, or a volume made again, took the place of
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::log::disk::files::OsFiles;
+use crate::log::disk::restoring;
 
 /// A shorter text is no secret: an empty file must not open every door.
 const SECRET_BYTES_MIN: usize = 32;
@@ -52,6 +57,9 @@ pub enum DataDirError {
     /// A secret anybody could guess.
     #[error("`{0}` holds no secret; restore it (an admin token may also be removed: then another is drawn)")]
     NoSecret(PathBuf),
+    /// A restore was cut off between two renames, and the second cannot be done either.
+    #[error("a restore was cut off and cannot be finished: {0}")]
+    Restored(String),
     /// The operating system refused.
     #[error("cannot {doing} `{path}`: {source}")]
     Io {
@@ -83,10 +91,18 @@ impl DataDir {
     /// # Errors
     /// If it is not, or another process has it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        if path.join("log").is_dir() { Self::lock(path) } else { Err(DataDirError::Missing(path.to_owned())) }
+        let is_one = path.join("log").is_dir() || path.join("restored").is_dir();
+        if is_one { Self::lock(path) } else { Err(DataDirError::Missing(path.to_owned())) }
     }
 
+    /// Locks it, and finishes what a restore that was cut off had decided.
     fn lock(path: &Path) -> Result<Self, DataDirError> {
+        let directory = Self::lock_only(path)?;
+        finish(path)?;
+        Ok(directory)
+    }
+
+    fn lock_only(path: &Path) -> Result<Self, DataDirError> {
         let file = path.join("lock");
         let lock = OpenOptions::new().create(true).append(true).open(&file).map_err(failed("open", &file))?;
         match lock.try_lock() {
@@ -94,6 +110,18 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed("lock", &file)(source)),
         }
+    }
+
+    /// Takes a directory to restore into, whatever is in it, and makes it if need be. An earlier restore that was cut off is
+    /// finished first; says what that set aside.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made.
+    pub fn take(path: &Path) -> Result<(Self, Vec<PathBuf>), DataDirError> {
+        make_directory(path)?;
+        let directory = Self::lock_only(path)?;
+        let aside = finish(path)?;
+        Ok((directory, aside))
     }
 
     /// The directory itself.
@@ -149,6 +177,10 @@ impl DataDir {
             Ok(text.to_owned())
         }
     }
+}
+
+fn finish(path: &Path) -> Result<Vec<PathBuf>, DataDirError> {
+    restoring::finish(&OsFiles, path).map_err(|error| DataDirError::Restored(error.to_string()))
 }
 
 /// Makes a directory, and makes its name durable.

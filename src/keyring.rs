@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::data_dir::{DataDir, DataDirError, make_directory, write_durably};
+use crate::log::backup::{SealedKey, sealed_keys};
 
 const SEAL_DOMAIN: &str = "allowlog.signing-key.v1";
 const SECRET_DOMAIN: &str = "allowlog 2026-11-23 api key secrets v1";
@@ -120,6 +121,14 @@ impl Keyring {
         let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| KeyringError::Unseal(key_id))?;
         write_durably(&self.file(key_id), &[nonce.as_slice(), &sealed].concat())?;
         Ok(public_key)
+    }
+
+    /// Every sealed key, as it is stored.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn sealed(&self) -> std::io::Result<Vec<SealedKey>> {
+        sealed_keys(&self.directory)
     }
 
     /// The private key of this id.

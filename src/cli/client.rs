@@ -1,6 +1,7 @@
 //! The client behind the commands that speak to a running server.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +32,40 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
+    /// The server at `url`, or the usual place; the token may be in the environment.
+    pub fn of(url: Option<String>, admin_token: Option<String>) -> Result<Self, String> {
+        let environment = |name| std::env::var(name).ok();
+        let url = url.or_else(|| environment("ALLOWLOG_URL")).unwrap_or_else(|| "http://127.0.0.1:8700".to_owned());
+        let admin_token = admin_token.or_else(|| environment("ALLOWLOG_ADMIN_TOKEN"));
+        let admin_token =
+            admin_token.ok_or("--admin-token (or ALLOWLOG_ADMIN_TOKEN) is needed for a running server, --data for a stopped one")?;
+        Ok(Self { url, admin_token })
+    }
+
+    /// Writes the body of an answer to `out`, as it comes; `progress` is told the bytes so far.
+    pub fn fetch(&self, path: &str, out: &mut impl Write, mut progress: impl FnMut(u64)) -> Result<(), Box<dyn std::error::Error>> {
+        let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
+        runtime()?.block_on(async {
+            // The whole may take long; a server that says nothing for so long is gone.
+            let client = reqwest::Client::builder().read_timeout(TIMEOUT).build()?;
+            let response = client.get(&url).bearer_auth(&self.admin_token).send().await;
+            let mut response = response.map_err(|e| format!("no answer from {url}: {}", causes(&e)))?;
+            if !response.status().is_success() {
+                let status = response.status();
+                let answer: Value = response.json().await.unwrap_or_default();
+                let message = answer.pointer("/error/message").and_then(Value::as_str);
+                return Err(message.map_or_else(|| format!("{url} answered {status}"), str::to_owned).into());
+            }
+            let mut bytes = 0_u64;
+            while let Some(piece) = response.chunk().await.map_err(|e| format!("{url} stopped answering: {}", causes(&e)))? {
+                out.write_all(&piece)?;
+                bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
+                progress(bytes);
+            }
+            Ok(())
+        })
+    }
+
     /// Sends one request to `/admin/v1` and prints the answer as JSON.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome {
         let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));

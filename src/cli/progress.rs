@@ -14,3 +14,13 @@ pub fn records(doing: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A counter of bytes on standard error.
+pub fn bytes(doing: &'static str) -> ProgressBar {
+    let bar = ProgressBar::no_length().with_message(doing);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {bytes}, {bytes_per_sec}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

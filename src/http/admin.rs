@@ -11,6 +11,7 @@ use super::{ApiError, call};
 use crate::app::App;
 
 mod api_keys;
+mod backup;
 mod signing_keys;
 mod workspaces;
 
@@ -35,6 +36,7 @@ pub fn routes() -> Routes {
             get(signing_keys::list, signing_keys::list_entry()),
             post(signing_keys::rotate, signing_keys::rotate_entry()),
         ])
+        .route("/admin/v1/backup", [get(backup::stream, backup::entry())])
 }
 
 /// The operator, who has shown the admin token.

@@ -1,7 +1,11 @@
 //! `/admin/v1`
 
-use axum::http::{Method, StatusCode};
+use allowlog::log::backup::Backup;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::harness::{ADMIN_TOKEN, Server};
 
@@ -187,4 +191,22 @@ async fn signing_keys_rotate_in_half_open_windows() {
         let active: Vec<&Value> = keys.iter().filter(covers).map(|key| &key["key_id"]).collect();
         assert_eq!(active, [&receipt["signature"]["key_id"]], "signed by the key that was active when it was issued");
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_the_whole_log_and_only_the_operators() {
+    let server = Server::start().await;
+    let grant = server.grant(json!({})).await;
+    server.check(&grant, "email.send", None).await;
+    let path = "/admin/v1/backup";
+    assert_eq!(server.send_as(&server.api_key, Method::GET, path, None).await.error(), (401, "unauthorized".into()));
+    let request = Request::get(path).header("authorization", format!("Bearer {ADMIN_TOKEN}")).body(Body::empty()).unwrap();
+    let response = server.router.clone().oneshot(request).await.unwrap();
+    assert_eq!((response.status(), &response.headers()["content-type"]), (StatusCode::OK, &"application/octet-stream".parse().unwrap()));
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let mut backup = Backup::open(bytes.as_ref()).unwrap();
+    assert_eq!(backup.keys.len(), 1);
+    let frames: Vec<_> = backup.by_ref().map(Result::unwrap).collect();
+    assert_eq!(backup.summary().records, server.records());
+    assert_eq!(frames, server.store.scan(0).map(Result::unwrap).collect::<Vec<_>>());
 }

@@ -92,6 +92,11 @@ impl ScriptedFiles {
         self.shared.lock().broken = Some((suffix.to_owned(), fault));
     }
 
+    /// How many operations there were so far.
+    pub fn count(&self) -> usize {
+        self.shared.lock().done.len()
+    }
+
     /// Takes all faults back.
     pub fn mend(&self) {
         let mut script = self.shared.lock();
