@@ -21,6 +21,7 @@ use crate::log::{Store, StoreError};
 
 mod archive;
 mod damage;
+mod limits;
 mod restoring;
 
 /// Makes frames that chain, of any size, from one seed.

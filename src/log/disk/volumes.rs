@@ -134,6 +134,8 @@ impl Volumes {
     /// Opens the newest volume and says how far it goes. To be called after every failure: what sled has in memory may
     /// then not be what is on disk, so that volume is opened anew.
     pub(super) fn open_newest(&self) -> Result<Position, StoreError> {
+        // Whoever reads goes on with what is open, for as long as there would be no opening it anew.
+        self.probe()?;
         let first = {
             let mut row = self.lock();
             row.newest = None;
@@ -153,6 +155,18 @@ impl Volumes {
         }
         self.lock().newest = Some(newest);
         Ok(settled)
+    }
+
+    /// Before a spoilt volume is let go of: whether there is room for what sled writes when it opens one.
+    fn probe(&self) -> Result<(), StoreError> {
+        let Some(newest) = self.lock().newest.clone() else { return Ok(()) };
+        if newest.refuse_spoilt().is_ok() {
+            return Ok(());
+        }
+        let probe = self.dir.join("probe");
+        let made = self.files.create_zeroed(&probe, size(SEGMENT_BYTES)).map(drop);
+        let removed = fs::remove_file(&probe);
+        made.and(removed).map_err(cannot("find room in", &self.dir))
     }
 
     /// Where the volume before the one at `first` ends.
@@ -306,10 +320,11 @@ impl Volumes {
     }
 
     fn newest(&self) -> Result<Arc<Volume>, StoreError> {
-        self.lock().newest.clone().ok_or_else(|| {
+        let newest = self.lock().newest.clone().ok_or_else(|| {
             let source = io::Error::other("its newest volume is not open");
             StoreError::Io { doing: format!("write to {}", self.dir.display()), source }
-        })
+        })?;
+        newest.refuse_spoilt().map(|()| newest)
     }
 
     fn get(&self, first: u64) -> Result<Arc<Volume>, StoreError> {
