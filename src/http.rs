@@ -19,6 +19,7 @@ pub mod allowly;
 mod call;
 mod docs;
 mod error;
+pub mod listener;
 pub mod openapi;
 pub mod operations;
 mod routes;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use allowlog_proto::event::Plan;
 use allowlog_proto::text::Name;
-use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +17,7 @@ use super::{DataArgument, Outcome, master_key, progress, runtime, say};
 use crate::app::{App, Parts, Threads};
 use crate::data_dir::DataDir;
 use crate::http;
+use crate::http::listener::{Limits, serve};
 use crate::log::Store;
 use crate::opening::open;
 use crate::snapshots::SNAPSHOT_RECORDS;
@@ -29,6 +29,10 @@ mod demo;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Reads of the log that still run get this long to end.
 const CUT: Duration = Duration::from_secs(1);
+/// Connections to the API when the system would let the process have more.
+const CONNECTIONS_DEFAULT_MAX: u32 = 4096;
+/// Connections to the operations listener: a probe or two at a time, whatever goes on beside it.
+const CONNECTIONS_OPERATIONS: u32 = 8;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Environment:
@@ -56,6 +60,10 @@ pub struct Serve {
     /// How many records lie between two snapshots, at least
     #[arg(long, env = "ALLOWLOG_SNAPSHOT_EVERY", default_value_t = SNAPSHOT_RECORDS, value_name = "RECORDS")]
     snapshot_every: u64,
+    /// Connections that may be open to the API; for one more, that is closed which has waited longest for its client
+    /// [default: half of the descriptors the process may have, at most 4096]
+    #[arg(long, env = "ALLOWLOG_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: Option<u32>,
     /// On the first start, make a sample authorization and print one decision with its signed receipt
     #[arg(long)]
     demo: bool,
@@ -83,6 +91,7 @@ impl Serve {
         // The sockets come first: a port that is taken must not leave a directory half made.
         let bind = async |address| TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"));
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
+        let connections = self.max_connections.unwrap_or_else(default_connections);
         let url = format!("http://{}", api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
         let (data, archive) = (self.data.path.clone(), self.archive.clone());
@@ -121,7 +130,7 @@ impl Serve {
                 say(format_args!("The directory was initialised before: --demo shows something on a new one only."))?;
             }
         }
-        let clean = until_stopped(app, &mut threads, signals, api, operations).await;
+        let clean = until_stopped(app, &mut threads, signals, [api, operations], connections).await;
         Ok(Some(Served { threads, clean, store, lock }))
     }
 }
@@ -135,17 +144,18 @@ struct Served {
 }
 
 /// Serves until a signal, then drains. False if a thread ended on its own.
-async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, api: TcpListener, operations: TcpListener) -> bool {
+async fn until_stopped(
+    app: App,
+    threads: &mut Threads,
+    mut signals: Signals,
+    [api, operations]: [TcpListener; 2],
+    connections: u32,
+) -> bool {
     let (stop, stopped) = watch::channel(false);
-    let serve = |listener: TcpListener, router: Router| {
-        let mut stopped = stopped.clone();
-        let stop = async move {
-            // An error means that the sender is gone: then it is time to stop as well.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future())
-    };
-    let servers = [serve(api, http::router(app.clone())), serve(operations, http::operations::router(app))];
+    let servers = [
+        tokio::spawn(serve(api, http::router(app.clone()), Limits::of(connections), stopped.clone())),
+        tokio::spawn(serve(operations, http::operations::router(app), Limits::of(CONNECTIONS_OPERATIONS), stopped)),
+    ];
     let clean = tokio::select! {
         () = signals.wait() => true,
         () = threads.ended() => {
@@ -168,6 +178,13 @@ async fn until_stopped(app: App, threads: &mut Threads, mut signals: Signals, ap
         () = signals.wait() => tracing::warn!("a second signal: connections that are still open are cut"),
     }
     clean
+}
+
+/// Half of the descriptors that the process may have: the log and the index need some, and so does what comes in beside.
+fn default_connections() -> u32 {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = descriptors.map_or(CONNECTIONS_DEFAULT_MAX, |limit| u32::try_from(limit / 2).unwrap_or(u32::MAX));
+    half.clamp(1, CONNECTIONS_DEFAULT_MAX)
 }
 
 /// Ctrl-C and SIGTERM, caught from the moment this is made.

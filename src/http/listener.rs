@@ -1,0 +1,160 @@
+//! The listener: lets connections in up to a limit, and sees to it that none holds anything for ever. HTTP/1.1 alone, so a
+//! connection has one request in flight.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt as _;
+
+use self::crowd::{Crowd, Place};
+
+mod crowd;
+
+/// Bytes of a request's head that are read at all; hyper itself answers what is longer, with 431 and no body. The stack
+/// refuses sooner, in the envelope. Answers are buffered up to as much.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Pause after the system had no descriptor or memory for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What one listener lets its clients have.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections open at the same time.
+    pub connections: u32,
+    /// From the moment a connection waits for a request until its head is there: bounds slow heads and idle connections.
+    pub head: Duration,
+    /// A client that takes nothing of its answer for so long is cut.
+    pub stall: Duration,
+}
+
+impl Limits {
+    /// The usual ones, with so many connections.
+    pub const fn of(connections: u32) -> Self {
+        Self { connections, head: Duration::from_secs(30), stall: Duration::from_secs(10) }
+    }
+}
+
+/// Serves until `stop` says so, then until the last connection has ended: idle ones end at once, the others with their answer.
+pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let crowd = Arc::new(Crowd::new(limits.connections));
+    let mut refused = false;
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if std::mem::take(&mut refused) {
+                    tracing::info!("connections are accepted again");
+                }
+                let place = tokio::select! {
+                    () = stopped(&mut stop) => break,
+                    place = place(&crowd, limits) => place,
+                };
+                tokio::spawn(connection(stream, peer, router.clone(), limits, place, stop.clone()));
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                // Most often there are no descriptors left. What is idle gives one back.
+                crowd.send_one_away();
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::error!(accept.error = %error, "a connection could not be accepted; the server goes on trying");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(socket);
+    crowd.empty(limits.connections).await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone: then it is time to stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn place(crowd: &Arc<Crowd>, limits: Limits) -> Place {
+    static FULL: Once = Once::new();
+    if let Some(place) = crowd.place() {
+        return place;
+    }
+    // Once, since a crowd that has come so far comes again; which connections are closed is no news after that.
+    FULL.call_once(|| {
+        tracing::warn!(
+            connections.max = limits.connections,
+            "as many connections are open as may be; for each new one, that is closed which has waited longest for its client"
+        );
+    });
+    crowd.place_of_another().await
+}
+
+/// Errors of one connection that did not come about; the next may.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, place: Place, stop: watch::Receiver<bool>) {
+    // An answer is written at once and whole: there is nothing to gather.
+    let _ = stream.set_nodelay(true);
+    if let Err(error) = converse(stream, router, limits, place, stop).await {
+        tracing::debug!(client.address = %peer, connection.error = %error, "a connection has failed");
+    }
+}
+
+/// Requests and answers of one connection, until it ends.
+async fn converse<I>(io: I, router: Router, limits: Limits, place: Place, mut stop: watch::Receiver<bool>) -> hyper::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let mut io = TimeoutStream::new(io);
+    io.set_write_timeout(Some(limits.stall));
+    let place = Arc::new(place);
+    let (answering, leaving) = (Arc::clone(&place), place);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (router, place) = (router.clone(), Arc::clone(&answering));
+        async move {
+            place.begin();
+            let answer = router.oneshot(request.map(Body::new)).await;
+            place.end();
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        // A client that has said all it will say is answered all the same.
+        .half_close(true)
+        .serve_connection(TokioIo::new(Box::pin(io)), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = stopped(&mut stop), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = leaving.sent_away() => {
+                if !leaving.is_answering() {
+                    return Ok(());
+                }
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
