@@ -1,8 +1,8 @@
 //! The one file that reads a clock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use allowlog_proto::time::Timestamp;
 
@@ -31,6 +31,15 @@ impl Clock {
             Self::Virtual(ms) => ms.load(Ordering::SeqCst),
         };
         Timestamp::from_ms(ms).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Time since an instant of no meaning, which nobody who sets the machine's clock can move: for how long, not for when.
+    pub fn elapsed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::Wall => START.elapsed(),
+            Self::Virtual(ms) => Duration::from_millis(ms.load(Ordering::SeqCst)),
+        }
     }
 
     /// Moves a virtual clock; the machine's is not ours to move.

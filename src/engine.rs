@@ -7,14 +7,19 @@ use allowlog_projections::decide::{authenticate, may_act};
 use allowlog_projections::rejected::Rejected;
 use allowlog_projections::state::State;
 use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::latch::Latch;
 use crate::writer::{Committed, Input};
 
-/// Commands and reads that may wait for the writer; one more is refused at once.
-pub const QUEUE_LENGTH_MAX: usize = 4096;
+/// Commands and reads that may wait for the writer; one more is refused at once. It is what the writer gets through in
+/// some 20 ms: whoever is let in is answered soon, and a longer queue would only let more callers wait for longer.
+pub const QUEUE_LENGTH_MAX: usize = 512;
+
+// More than one commit takes, so that the next one has something to do.
+const _: () = assert!(QUEUE_LENGTH_MAX >= 2 * COMMIT_COMMANDS_MAX);
 
 /// Asks the writer. Cheap to clone; the writer ends when the last one is gone.
 #[derive(Clone)]

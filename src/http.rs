@@ -1,15 +1,17 @@
 //! HTTP: what is around every face. Each face is a file with the list of its endpoints.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use allowlog_proto::limits::BODY_BYTES_MAX;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::rate_limit::RateLimits;
 use self::routes::Routes;
 use crate::app::App;
 use crate::chance;
@@ -22,6 +24,7 @@ mod error;
 pub mod listener;
 pub mod openapi;
 pub mod operations;
+pub mod rate_limit;
 mod routes;
 
 pub use error::ApiError;
@@ -29,10 +32,22 @@ pub use error::ApiError;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request that takes longer is given up; the writer answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests in flight on one listener; one more is refused at once. With the largest bodies they hold 256 MiB.
+pub const REQUESTS_MAX: usize = 1024;
+/// Path and query of a request, in bytes.
+pub const URI_BYTES_MAX: usize = 8 * 1024;
+/// Names and values of all headers of a request, in bytes.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Everything on the API's listener.
 pub fn router(app: App) -> Router {
     stack(routes().into_router().with_state(app))
+}
+
+/// The same, with a limit on how often each API key may call.
+pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
+    let routes = routes().into_router().with_state(app.clone());
+    stack(routes.layer(from_fn_with_state((app, Arc::new(rate_limits)), rate_limit::hold)))
 }
 
 /// Every route of every face, with what the document says of it.
@@ -46,18 +61,38 @@ pub fn stack(router: Router) -> Router {
         // Unknown routes and wrong methods answer in the envelope too.
         .fallback(async |request| answered(request, ApiError::not_found("route")).await)
         .method_not_allowed_fallback(async |request| answered(request, ApiError::method_not_allowed()).await)
+        // A head that is too long is told what is.
+        .layer(from_fn(bounded_head))
         // A request that hangs is told so; what it asked for may still happen.
         .layer(from_fn(timeout))
         // A panic in a handler is one request's misfortune.
         .layer(CatchPanicLayer::custom(panicked))
+        // Nobody waits for others to be done: who comes when too many are in flight is told so at once.
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(REQUESTS_MAX)), in_flight))
         // Every answer, whichever of the above made it, can be found again in the telemetry.
         .layer(from_fn(request_id))
 }
 
 /// An error that does not depend on the body. The body is read all the same, so that the connection can go on.
 async fn answered(request: Request, error: ApiError) -> ApiError {
-    drop(call::body(request, BODY_BYTES_MAX).await);
+    call::discard(request.into_body()).await;
     error
+}
+
+async fn bounded_head(request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let headers = request.headers().iter().fold(0_usize, |sum, (name, value)| sum.saturating_add(name.as_str().len() + value.len()));
+    let error = match (uri, headers) {
+        (URI_BYTES_MAX.., _) => ApiError::uri_too_long(URI_BYTES_MAX),
+        (_, HEADER_BYTES_MAX..) => ApiError::headers_too_large(HEADER_BYTES_MAX),
+        _ => return Ok(next.run(request).await),
+    };
+    Err(answered(request, error).await)
+}
+
+async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    let Ok(_room) = room.try_acquire() else { return Err(ApiError::unavailable("Too many requests are in flight; try again shortly")) };
+    Ok(next.run(request).await)
 }
 
 async fn timeout(request: Request, next: Next) -> Result<Response<Body>, ApiError> {

@@ -51,7 +51,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("sled::", &["src/log/disk/volumes.rs"]),
     ("SystemTime", &["src/clock.rs"]),
     ("getrandom", &["src/chance.rs"]),
-    ("Instant::now", &["src/cli/replay.rs"]),
+    ("Instant::now", &["src/cli/replay.rs", "src/clock.rs"]),
     ("tantivy", &["src/search/index.rs"]),
     ("form_urlencoded", &["src/http/call.rs"]),
     ("chacha20poly1305", &["src/keyring.rs"]),
@@ -59,6 +59,9 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli/progress.rs"]),
     ("reqwest", &["src/cli/~"]),
     ("axum", &["src/http.rs", "src/http/~", "src/cli/serve.rs", "src/cli/serve/~"]),
+    ("hyper::", &["src/http/listener.rs"]),
+    ("hyper_util", &["src/http/listener.rs"]),
+    ("governor", &["src/http/rate_limit.rs"]),
     // What the document says of a type is said where the type is; what it says of a route, in the faces.
     ("utoipa", &["proto/src/~", "src/http/~"]),
     ("utoipa_swagger_ui", &["src/http/docs.rs"]),

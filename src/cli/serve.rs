@@ -1,6 +1,7 @@
 //! `allowlog serve`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use tokio::sync::watch;
 
 use super::{DataArgument, Outcome, master_key, progress, runtime, say};
 use crate::app::{App, Parts, Threads};
+use crate::clock::Clock;
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::http::listener::{Limits, serve};
+use crate::http::rate_limit::{Rate, RateLimits};
 use crate::log::Store;
 use crate::opening::open;
 use crate::snapshots::SNAPSHOT_RECORDS;
@@ -64,6 +67,13 @@ pub struct Serve {
     /// [default: half of the descriptors the process may have, at most 4096]
     #[arg(long, env = "ALLOWLOG_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: Option<u32>,
+    /// Calls per second that each API key may make, as in `100` or `100/s`; one more is answered 429
+    #[arg(long, env = "ALLOWLOG_RATE_LIMIT", value_name = "N", value_parser = per_second)]
+    rate_limit: Option<NonZeroU32>,
+    /// How many of them may come at once
+    /// [default: as many as per second]
+    #[arg(long, env = "ALLOWLOG_RATE_BURST", value_name = "N", requires = "rate_limit")]
+    rate_burst: Option<NonZeroU32>,
     /// On the first start, make a sample authorization and print one decision with its signed receipt
     #[arg(long)]
     demo: bool,
@@ -91,6 +101,7 @@ impl Serve {
         // The sockets come first: a port that is taken must not leave a directory half made.
         let bind = async |address| TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"));
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
+        let rate = self.rate_limit.map(|per_second| Rate { per_second, burst: self.rate_burst.unwrap_or(per_second) });
         let connections = self.max_connections.unwrap_or_else(default_connections);
         let url = format!("http://{}", api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
@@ -130,7 +141,7 @@ impl Serve {
                 say(format_args!("The directory was initialised before: --demo shows something on a new one only."))?;
             }
         }
-        let clean = until_stopped(app, &mut threads, signals, [api, operations], connections).await;
+        let clean = until_stopped(app, &mut threads, signals, [api, operations], Allowed { connections, rate }).await;
         Ok(Some(Served { threads, clean, store, lock }))
     }
 }
@@ -143,17 +154,27 @@ struct Served {
     lock: DataDir,
 }
 
+/// What clients of the API are allowed.
+struct Allowed {
+    connections: u32,
+    rate: Option<Rate>,
+}
+
 /// Serves until a signal, then drains. False if a thread ended on its own.
 async fn until_stopped(
     app: App,
     threads: &mut Threads,
     mut signals: Signals,
     [api, operations]: [TcpListener; 2],
-    connections: u32,
+    allowed: Allowed,
 ) -> bool {
     let (stop, stopped) = watch::channel(false);
+    let router = match allowed.rate {
+        Some(rate) => http::limited_router(app.clone(), RateLimits::new(rate, Clock::Wall)),
+        None => http::router(app.clone()),
+    };
     let servers = [
-        tokio::spawn(serve(api, http::router(app.clone()), Limits::of(connections), stopped.clone())),
+        tokio::spawn(serve(api, router, Limits::of(allowed.connections), stopped.clone())),
         tokio::spawn(serve(operations, http::operations::router(app), Limits::of(CONNECTIONS_OPERATIONS), stopped)),
     ];
     let clean = tokio::select! {
@@ -204,6 +225,10 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+fn per_second(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.strip_suffix("/s").unwrap_or(text).parse().map_err(|_| "must be a number of calls per second above 0, as in `100` or `100/s`")
 }
 
 fn absolute_url(text: &str) -> Result<String, String> {

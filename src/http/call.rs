@@ -8,6 +8,7 @@ use allowlog_proto::api::fields::is_absent;
 use allowlog_proto::api::page::PageQuery;
 use allowlog_proto::api::query::Parameters;
 use allowlog_proto::json::{Object, Value};
+use allowlog_proto::limits::BODY_METADATA_BYTES_MAX;
 use allowlog_proto::record::Request as NamedRequest;
 use allowlog_proto::text::IdempotencyKey;
 use axum::body::{Body, Bytes};
@@ -71,11 +72,16 @@ pub async fn parse_naming<T>(
     parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
 ) -> Result<Call<T>, ApiError> {
     // The body is read in any case: a connection whose request was read half is closed behind the answer.
-    let credential = credential(app, request.headers());
+    let credential = match credential(app, request.headers()) {
+        Ok(credential) => credential,
+        Err(error) => {
+            discard(request.into_body()).await;
+            return Err(error);
+        }
+    };
     let name = idempotency_key(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let body = read_json(request, limit_bytes).await;
-    let credential = credential?;
     let parsed = body.and_then(|(value, bytes)| {
         if app.refuses_emails {
             refuse_emails(&value, people)?;
@@ -127,6 +133,14 @@ fn refuse_emails(body: &Value, people: &[&str]) -> Result<(), ApiError> {
     let refused = |name: &&str| FieldError::new(format!("body.{name}"), "must not be an email address; derive an id from it");
     let fields: Vec<_> = people.iter().filter(is_email).map(refused).collect();
     if fields.is_empty() { Ok(()) } else { Err(ApiError::invalid(fields)) }
+}
+
+/// Reads a body that nobody looks at, and keeps nothing of it. One that is too long or too slow is left where it is.
+pub async fn discard(body: Body) {
+    let mut body = Limited::new(body, BODY_METADATA_BYTES_MAX);
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    // In any case the answer is what it is.
+    let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;
 }
 
 /// The body as JSON; no body at all is `null`.

@@ -57,6 +57,22 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", format!("The body must be at most {limit_bytes} bytes"))
     }
 
+    /// 414.
+    pub fn uri_too_long(limit_bytes: usize) -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", format!("Path and query must be shorter than {limit_bytes} bytes"))
+    }
+
+    /// 431.
+    pub fn headers_too_large(limit_bytes: usize) -> Self {
+        let message = format!("The headers must be shorter than {limit_bytes} bytes together");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
+    }
+
+    /// 429; the limit itself says when to try again.
+    pub fn quota_exceeded() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", "This API key calls too often; try again later")
+    }
+
     /// 422, with every field at fault.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let message = match fields.as_slice() {

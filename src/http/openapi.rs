@@ -46,6 +46,10 @@ allowlog answers one question, *may this agent do this, for this person, now?*, 
 for methods a path does not take (405, with `Allow`) and for defects (500). `HEAD` is answered wherever `GET` is. What is no HTTP at all is \
 refused before it gets here, without a body.
 
+**Limits.** Path and query are at most 8 KiB (414), all headers together 16 KiB (431); a head of more than 64 KiB or 100 headers is refused \
+without a body. Where the operator limits how often an API key may call, every answer to it carries `RateLimit` and `RateLimit-Policy`, and \
+one call too many is 429 with `Retry-After`.
+
 **Absent members.** In requests, `null`, `[]` and `{}` mean that a member is absent, and members nobody asks for are ignored, except inside \
 `constraints`.
 

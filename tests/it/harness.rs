@@ -9,6 +9,7 @@ use allowlog::app::{App, Parts, Threads};
 use allowlog::chance;
 use allowlog::clock::Clock;
 use allowlog::http;
+use allowlog::http::rate_limit::{Rate, RateLimits};
 use allowlog::keyring::{Keyring, MasterKey};
 use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
@@ -111,6 +112,18 @@ impl Server {
 
     pub fn app(&self) -> &App {
         &self.parts.as_ref().unwrap().0
+    }
+
+    /// The same server with a limit on how often an API key may call.
+    pub fn limited(&self, per_second: u32, burst: u32) -> Router {
+        let [per_second, burst] = [per_second, burst].map(|number| number.try_into().unwrap());
+        http::limited_router(self.app().clone(), RateLimits::new(Rate { per_second, burst }, self.clock.clone()))
+    }
+
+    /// A call without a body.
+    pub fn request(&self, method: Method, path: &str) -> Request<Body> {
+        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", self.api_key));
+        request.body(Body::empty()).unwrap()
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Reply {

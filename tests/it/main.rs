@@ -14,5 +14,6 @@ mod durable;
 mod envelope;
 mod exactness;
 mod faults;
+mod limits;
 mod openapi;
 mod story;

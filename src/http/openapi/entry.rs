@@ -77,8 +77,12 @@ impl Entry {
     fn new(access: Access, tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         let (about, parameters, body, answers, schemas) = ("", Vec::new(), None, Vec::new(), Vec::new());
         let operation = Self { id, tag, summary, about, access, parameters, body, answers, refusals: Vec::new(), schemas };
-        let operation = operation.shared_parameter("RequestId").refuses(500).refuses(503);
-        if access == Access::Everybody { operation } else { operation.refuses(401) }
+        let operation = operation.shared_parameter("RequestId").refuses(414).refuses(431).refuses(500).refuses(503);
+        match access {
+            Access::Everybody => operation,
+            Access::ApiKey => operation.refuses(401).refuses(429),
+            Access::AdminToken => operation.refuses(401),
+        }
     }
 
     /// More than the summary says.

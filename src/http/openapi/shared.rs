@@ -13,7 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, Required, Response, ResponseBuilder};
 use super::examples::Examples;
 
 /// Errors that mean the same wherever they happen.
-const ERRORS: [(u16, &str, &str); 9] = [
+const ERRORS: [(u16, &str, &str); 12] = [
     (400, "BadRequest", "`bad_request`: the body is not JSON, was cut off or came too slowly, or is announced as another type."),
     (
         401,
@@ -28,11 +28,18 @@ const ERRORS: [(u16, &str, &str); 9] = [
         "`method_not_allowed`: what any method answers that is not listed for its path. `Allow` names those that are.",
     ),
     (413, "PayloadTooLarge", "`payload_too_large`: the body is larger than this call may have."),
+    (414, "UriTooLong", "`uri_too_long`: path and query are longer than any call's may be."),
     (
         422,
         "Invalid",
         "`validation_error`, with every field at fault; or `idempotency_key_reused`: the key was given with another request less than 24 h ago.",
     ),
+    (
+        429,
+        "QuotaExceeded",
+        "`quota_exceeded`: this API key calls more often than the operator of the server lets a key call. Nothing was decided or counted.",
+    ),
+    (431, "HeadersTooLarge", "`headers_too_large`: the headers are longer than any call's may be."),
     (
         500,
         "InternalError",
@@ -45,6 +52,12 @@ const ERRORS: [(u16, &str, &str); 9] = [
     ),
 ];
 
+/// What a limited API key is told with every answer: name, example, meaning.
+const RATE_LIMIT: [(&str, &str, &str); 2] = [
+    ("RateLimit", r#""key";r=0;t=1"#, "Calls that might follow at once, and seconds until the bucket is full again."),
+    ("RateLimit-Policy", r#""key";q=100;w=1"#, "What a full bucket holds, and seconds in which an empty one fills."),
+];
+
 /// The name of such an error among the document's components.
 pub fn name(status: u16) -> &'static str {
     ERRORS.iter().find(|(known, _, _)| *known == status).map_or("InternalError", |(_, name, _)| name)
@@ -54,10 +67,16 @@ pub fn name(status: u16) -> &'static str {
 pub fn error(status: u16, about: &str, example: Option<&Value>) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Envelope::name()))).example(example.cloned());
     let mut response = with_request_id(ResponseBuilder::new().description(about).content("application/json", content.build()));
-    if status == 503 {
+    if [429, 503].contains(&status) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Whole seconds after which the call may be tried again."));
         response = response.header("Retry-After", header.build());
+    }
+    if status == 429 {
+        for (name, example, about) in RATE_LIMIT {
+            let text = ObjectBuilder::new().schema_type(Type::String).examples([example]);
+            response = response.header(name, HeaderBuilder::new().schema(Some(text)).description(Some(about)).build());
+        }
     }
     if status == 405 {
         let methods = ObjectBuilder::new().schema_type(Type::String).examples(["GET,HEAD,POST"]);

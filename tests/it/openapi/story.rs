@@ -247,6 +247,14 @@ async fn errors(story: &mut Story<'_>) {
     story.keep("errors: too large", None, &reply);
     let reply = post(&server.api_key, "{}".to_owned()).await;
     story.keep("errors: fields missing", None, &reply);
+    let reply = server.get(&format!("/v1/receipts?user_id={}", "x".repeat(8_192))).await;
+    story.keep("errors: path and query too long", None, &reply);
+    let long = Request::get("/v1/receipts").header("x-trace", "x".repeat(16_384)).body(Body::empty()).unwrap();
+    story.keep("errors: headers too long", None, &send(&server.router, long).await);
+    let limited = server.limited(1, 1);
+    let call = async || send(&limited, server.request(Method::GET, "/v1/receipts")).await;
+    call().await;
+    story.keep("errors: too often", None, &call().await);
     let store = Arc::new(MemoryStore::new());
     let failing = Server::start_on(Arc::clone(&store) as _).await;
     store.fail_append(0, Fault::Lost);
