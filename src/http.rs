@@ -26,6 +26,7 @@ pub mod openapi;
 pub mod operations;
 pub mod rate_limit;
 mod routes;
+pub mod tls;
 
 pub use error::ApiError;
 

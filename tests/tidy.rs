@@ -61,6 +61,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("axum", &["src/http.rs", "src/http/~", "src/cli/serve.rs", "src/cli/serve/~"]),
     ("hyper::", &["src/http/listener.rs"]),
     ("hyper_util", &["src/http/listener.rs"]),
+    ("rustls", &["src/http/tls.rs", "src/http/listener.rs"]),
     ("governor", &["src/http/rate_limit.rs"]),
     // What the document says of a type is said where the type is; what it says of a route, in the faces.
     ("utoipa", &["proto/src/~", "src/http/~"]),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,9 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Which server, and who asks.
 #[derive(Args)]
 pub struct Client {
-    /// Where the server listens, over plain HTTP
+    /// Where the server listens
     #[arg(long, env = "ALLOWLOG_URL", default_value = "http://127.0.0.1:8700")]
     url: String,
+    /// A certificate to trust beside those the machine trusts, as PEM: the server's own, or that of who issued it
+    #[arg(long, env = "ALLOWLOG_CA_CERT", value_name = "PEM")]
+    ca_cert: Option<PathBuf>,
     /// The operator's token, as in `admin.token` of the data directory
     #[arg(long, env = "ALLOWLOG_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: String,
@@ -69,8 +73,9 @@ impl Client {
     /// Sends one request to `/admin/v1` and prints the answer as JSON.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome {
         let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
+        let http = self.http()?;
         let (ok, answer) = runtime()?.block_on(async {
-            let mut request = reqwest::Client::new().request(method, &url).timeout(TIMEOUT).bearer_auth(&self.admin_token);
+            let mut request = http.request(method, &url).timeout(TIMEOUT).bearer_auth(&self.admin_token);
             if let Some(body) = body {
                 request = request.json(body);
             }
@@ -86,6 +91,20 @@ impl Client {
         }
         say(serde_json::to_string_pretty(&answer)?)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn http(&self) -> Result<reqwest::Client, Box<dyn std::error::Error>> {
+        let mut client = reqwest::Client::builder();
+        if let Some(path) = &self.ca_cert {
+            let of = |cause: &dyn std::fmt::Display| format!("{} cannot be used: {cause}", path.display());
+            let pem = std::fs::read(path).map_err(|e| of(&e))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| of(&causes(&e)))?;
+            if certificates.is_empty() {
+                return Err(of(&"it holds no certificate").into());
+            }
+            client = certificates.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
+        }
+        Ok(client.build()?)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use allowlog_proto::event::Plan;
 use allowlog_proto::text::Name;
+use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,8 +20,9 @@ use crate::app::{App, Parts, Threads};
 use crate::clock::Clock;
 use crate::data_dir::DataDir;
 use crate::http;
-use crate::http::listener::{Limits, serve};
+use crate::http::listener::{Limits, Listener};
 use crate::http::rate_limit::{Rate, RateLimits};
+use crate::http::tls::Tls;
 use crate::log::Store;
 use crate::opening::open;
 use crate::snapshots::SNAPSHOT_RECORDS;
@@ -54,7 +56,7 @@ pub struct Serve {
     #[arg(long, env = "ALLOWLOG_OPS_LISTEN", default_value = "127.0.0.1:8701", value_name = "ADDRESS")]
     ops_listen: SocketAddr,
     /// What absolute links in answers begin with; to be given where --listen is not how clients reach the server
-    /// [default: http:// and the address of the API]
+    /// [default: http:// or https:// and the address of the API]
     #[arg(long, env = "ALLOWLOG_PUBLIC_URL", value_name = "URL", value_parser = absolute_url)]
     public_url: Option<String>,
     /// Whether ids of people that look like an email address are accepted: `accept` or `reject`
@@ -67,6 +69,12 @@ pub struct Serve {
     /// [default: half of the descriptors the process may have, at most 4096]
     #[arg(long, env = "ALLOWLOG_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: Option<u32>,
+    /// Speak TLS on the API's listener: the certificate with its chain, as PEM; SIGHUP reads both files again
+    #[arg(long, env = "ALLOWLOG_TLS_CERT", value_name = "PEM", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, env = "ALLOWLOG_TLS_KEY", value_name = "PEM", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Calls per second that each API key may make, as in `100` or `100/s`; one more is answered 429
     #[arg(long, env = "ALLOWLOG_RATE_LIMIT", value_name = "N", value_parser = per_second)]
     rate_limit: Option<NonZeroU32>,
@@ -98,12 +106,18 @@ impl Serve {
     /// Serves until a signal. Nothing if the signal came before there was anything to serve.
     async fn serve(self) -> Result<Option<Served>, Box<dyn std::error::Error>> {
         let mut signals = Signals::catch()?;
+        let hangup = signal(SignalKind::hangup())?;
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Arc::new(Tls::open(certificate.clone(), key.clone())?)),
+            _ => None,
+        };
+        tokio::spawn(reload(hangup, tls.clone()));
         // The sockets come first: a port that is taken must not leave a directory half made.
         let bind = async |address| TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"));
         let (api, operations) = (bind(self.listen).await?, bind(self.ops_listen).await?);
         let rate = self.rate_limit.map(|per_second| Rate { per_second, burst: self.rate_burst.unwrap_or(per_second) });
-        let connections = self.max_connections.unwrap_or_else(default_connections);
-        let url = format!("http://{}", api.local_addr()?);
+        let limits = Limits::of(self.max_connections.unwrap_or_else(default_connections));
+        let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
         let (data, archive) = (self.data.path.clone(), self.archive.clone());
         let opening = tokio::task::spawn_blocking(move || {
@@ -141,7 +155,14 @@ impl Serve {
                 say(format_args!("The directory was initialised before: --demo shows something on a new one only."))?;
             }
         }
-        let clean = until_stopped(app, &mut threads, signals, [api, operations], Allowed { connections, rate }).await;
+        let router = match rate {
+            Some(rate) => http::limited_router(app.clone(), RateLimits::new(rate, Clock::Wall)),
+            None => http::router(app.clone()),
+        };
+        let api = Listener { socket: api, tls, limits };
+        let operations = Listener { socket: operations, tls: None, limits: Limits::of(CONNECTIONS_OPERATIONS) };
+        let listeners = [(api, router), (operations, http::operations::router(app))];
+        let clean = until_stopped(listeners, &mut threads, signals).await;
         Ok(Some(Served { threads, clean, store, lock }))
     }
 }
@@ -154,29 +175,10 @@ struct Served {
     lock: DataDir,
 }
 
-/// What clients of the API are allowed.
-struct Allowed {
-    connections: u32,
-    rate: Option<Rate>,
-}
-
 /// Serves until a signal, then drains. False if a thread ended on its own.
-async fn until_stopped(
-    app: App,
-    threads: &mut Threads,
-    mut signals: Signals,
-    [api, operations]: [TcpListener; 2],
-    allowed: Allowed,
-) -> bool {
+async fn until_stopped(listeners: [(Listener, Router); 2], threads: &mut Threads, mut signals: Signals) -> bool {
     let (stop, stopped) = watch::channel(false);
-    let router = match allowed.rate {
-        Some(rate) => http::limited_router(app.clone(), RateLimits::new(rate, Clock::Wall)),
-        None => http::router(app.clone()),
-    };
-    let servers = [
-        tokio::spawn(serve(api, router, Limits::of(allowed.connections), stopped.clone())),
-        tokio::spawn(serve(operations, http::operations::router(app), Limits::of(CONNECTIONS_OPERATIONS), stopped)),
-    ];
+    let servers = listeners.map(|(listener, router)| tokio::spawn(listener.serve(router, stopped.clone())));
     let clean = tokio::select! {
         () = signals.wait() => true,
         () = threads.ended() => {
@@ -199,6 +201,21 @@ async fn until_stopped(
         () = signals.wait() => tracing::warn!("a second signal: connections that are still open are cut"),
     }
     clean
+}
+
+/// Reads the certificate again at every SIGHUP; without one, the signal is merely no reason to end.
+async fn reload(mut hangup: Signal, tls: Option<Arc<Tls>>) {
+    while hangup.recv().await.is_some() {
+        let Some(tls) = tls.clone() else {
+            tracing::info!("a hangup: there is no certificate to read again");
+            continue;
+        };
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(())) => tracing::info!("the certificate has been read again"),
+            Ok(Err(error)) => tracing::error!(tls.error = %error, "the certificate stays the one before"),
+            Err(error) => tracing::error!(tls.error = %error, "the certificate stays the one before"),
+        }
+    }
 }
 
 /// Half of the descriptors that the process may have: the log and the index need some, and so does what comes in beside.

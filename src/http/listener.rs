@@ -15,9 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use self::crowd::{Crowd, Place};
+use super::tls::Tls;
 
 mod crowd;
 
@@ -26,6 +28,10 @@ mod crowd;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after the system had no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same when others leave for it: they are given the time to.
+const PAUSE_SHORT: Duration = Duration::from_millis(5);
+/// As many are asked to leave then.
+const SENT_AWAY: usize = 4;
 
 /// What one listener lets its clients have.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +40,8 @@ pub struct Limits {
     pub connections: u32,
     /// From the moment a connection waits for a request until its head is there: bounds slow heads and idle connections.
     pub head: Duration,
+    /// For agreeing on keys, where TLS is spoken.
+    pub handshake: Duration,
     /// A client that takes nothing of its answer for so long is cut.
     pub stall: Duration,
 }
@@ -41,43 +49,67 @@ pub struct Limits {
 impl Limits {
     /// The usual ones, with so many connections.
     pub const fn of(connections: u32) -> Self {
-        Self { connections, head: Duration::from_secs(30), stall: Duration::from_secs(10) }
+        Self { connections, head: Duration::from_secs(30), handshake: Duration::from_secs(10), stall: Duration::from_secs(10) }
     }
 }
 
-/// Serves until `stop` says so, then until the last connection has ended: idle ones end at once, the others with their answer.
-pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-    let crowd = Arc::new(Crowd::new(limits.connections));
-    let mut refused = false;
-    loop {
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                if std::mem::take(&mut refused) {
-                    tracing::info!("connections are accepted again");
+/// A socket, and how its clients are met.
+pub struct Listener {
+    /// Bound already.
+    pub socket: TcpListener,
+    /// Plain without.
+    pub tls: Option<Arc<Tls>>,
+    /// What they may have.
+    pub limits: Limits,
+}
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// Serves until `stop` says so, then until the last connection has ended: idle ones end at once, the others with their
+    /// answer.
+    pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
+        let Self { socket, tls, limits } = self;
+        let server = Server { router, tls, limits, stop: stop.clone() };
+        let crowd = Arc::new(Crowd::new(limits.connections));
+        let mut refused = false;
+        loop {
+            let accepted = tokio::select! {
+                () = stopped(&mut stop) => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if std::mem::take(&mut refused) {
+                        tracing::info!("connections are accepted again");
+                    }
+                    let place = tokio::select! {
+                        () = stopped(&mut stop) => break,
+                        place = place(&crowd, limits) => place,
+                    };
+                    tokio::spawn(connection(stream, peer, server.clone(), place));
                 }
-                let place = tokio::select! {
-                    () = stopped(&mut stop) => break,
-                    place = place(&crowd, limits) => place,
-                };
-                tokio::spawn(connection(stream, peer, router.clone(), limits, place, stop.clone()));
-            }
-            Err(error) if is_of_the_client(&error) => {}
-            Err(error) => {
-                // Most often there are no descriptors left. What is idle gives one back.
-                crowd.send_one_away();
-                if !std::mem::replace(&mut refused, true) {
-                    tracing::error!(accept.error = %error, "a connection could not be accepted; the server goes on trying");
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    // Most often there are no descriptors left. What is idle gives some back, to others in the process too.
+                    let gone = (0..SENT_AWAY).filter(|_| crowd.send_one_away()).count();
+                    if !std::mem::replace(&mut refused, true) {
+                        tracing::error!(accept.error = %error, "a connection could not be accepted; the server goes on trying");
+                    }
+                    tokio::time::sleep(if gone > 0 { PAUSE_SHORT } else { PAUSE }).await;
                 }
-                tokio::time::sleep(PAUSE).await;
             }
         }
+        drop(socket);
+        crowd.empty(limits.connections).await;
     }
-    drop(socket);
-    crowd.empty(limits.connections).await;
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
@@ -106,21 +138,42 @@ fn is_of_the_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, place: Place, stop: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, server: Server, place: Place) {
     // An answer is written at once and whole: there is nothing to gather.
     let _ = stream.set_nodelay(true);
-    if let Err(error) = converse(stream, router, limits, place, stop).await {
+    let mut io = TimeoutStream::new(stream);
+    io.set_write_timeout(Some(server.limits.stall));
+    let io = Box::pin(io);
+    let ended = match server.tls.clone() {
+        None => converse(io, server, place).await,
+        Some(tls) => match handshake(&tls, io, &server, &place).await {
+            Ok(io) => converse(io, server, place).await,
+            Err(error) => {
+                tracing::debug!(client.address = %peer, tls.error = %error, "a connection has not come about");
+                return;
+            }
+        },
+    };
+    if let Err(error) = ended {
         tracing::debug!(client.address = %peer, connection.error = %error, "a connection has failed");
     }
 }
 
+async fn handshake<I: AsyncRead + AsyncWrite + Unpin>(tls: &Tls, io: I, server: &Server, place: &Place) -> io::Result<TlsStream<I>> {
+    let mut stop = server.stop.clone();
+    tokio::select! {
+        accepted = tokio::time::timeout(server.limits.handshake, tls.accept(io)) => accepted?,
+        () = stopped(&mut stop) => Err(io::Error::other("the server is stopping")),
+        () = place.sent_away() => Err(io::Error::other("the place is needed for another connection")),
+    }
+}
+
 /// Requests and answers of one connection, until it ends.
-async fn converse<I>(io: I, router: Router, limits: Limits, place: Place, mut stop: watch::Receiver<bool>) -> hyper::Result<()>
+async fn converse<I>(io: I, server: Server, place: Place) -> hyper::Result<()>
 where
-    I: AsyncRead + AsyncWrite + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut io = TimeoutStream::new(io);
-    io.set_write_timeout(Some(limits.stall));
+    let Server { router, limits, mut stop, .. } = server;
     let place = Arc::new(place);
     let (answering, leaving) = (Arc::clone(&place), place);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -138,7 +191,7 @@ where
         .max_buf_size(BUFFER_BYTES_MAX)
         // A client that has said all it will say is answered all the same.
         .half_close(true)
-        .serve_connection(TokioIo::new(Box::pin(io)), service);
+        .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     let mut closing = false;
     loop {

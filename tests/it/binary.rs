@@ -2,8 +2,10 @@
 
 mod budget;
 mod commands;
+mod edge;
 mod kill;
 mod process;
 mod quickstart;
 mod restore;
 mod search;
+mod tls;

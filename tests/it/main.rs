@@ -15,5 +15,6 @@ mod envelope;
 mod exactness;
 mod faults;
 mod limits;
+mod listener;
 mod openapi;
 mod story;

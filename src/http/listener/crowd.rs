@@ -51,12 +51,13 @@ impl Crowd {
         }
     }
 
-    /// Asks the connection that has waited longest for its client to leave.
-    pub fn send_one_away(&self) {
+    /// Asks the connection that has waited longest for its client to leave. False if none waits.
+    pub fn send_one_away(&self) -> bool {
         let longest = self.waiting().connections.pop_first();
-        if let Some((_, leave)) = longest {
+        if let Some((_, leave)) = &longest {
             leave.notify_one();
         }
+        longest.is_some()
     }
 
     /// Waits until everybody has left.

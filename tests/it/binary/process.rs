@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -28,30 +28,51 @@ pub struct Process {
     child: Child,
     /// Held open: a server whose reader has gone away must not be tested by accident.
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
     pub url: String,
+    pub operations_url: String,
     data: PathBuf,
 }
 
 /// The server on ports of the system's choice, just started.
 pub fn spawn(data: &Path, more: &[&str]) -> Child {
-    let mut serve = allowlog();
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(data).args(more);
-    serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    spawn_by(allowlog(), data, more)
+}
+
+fn spawn_by(mut program: Command, data: &Path, more: &[&str]) -> Child {
+    program.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(data).args(more);
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 impl Process {
     /// Serves the directory on ports of the system's choice, and returns once it says where.
     pub fn serve(data: &Path, more: &[&str]) -> Self {
-        let mut child = spawn(data, more);
+        Self::serve_by(allowlog(), data, more)
+    }
+
+    /// The same for a process that may have so many descriptors.
+    pub fn serve_with_descriptors(number: u32, data: &Path, more: &[&str]) -> Self {
+        let program = allowlog();
+        let mut shell = Command::new("bash");
+        shell.args(["-c", r#"ulimit -n "$1"; shift; exec "$@""#, "bash", &number.to_string()]).arg(program.get_program());
+        for (name, _) in program.get_envs() {
+            shell.env_remove(name);
+        }
+        Self::serve_by(shell, data, more)
+    }
+
+    fn serve_by(program: Command, data: &Path, more: &[&str]) -> Self {
+        let mut child = spawn_by(program, data, more);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let mut urls = line.split([' ', ',', '\n']).filter(|word| word.starts_with("http://"));
-        let Some(url) = urls.next() else {
+        let mut urls = line.split([' ', ',', '\n']).filter(|word| word.starts_with("http"));
+        let (Some(url), Some(operations_url)) = (urls.next(), urls.next()) else {
             child.kill().unwrap();
             panic!("{line:?}: {}", text(&child.wait_with_output().unwrap().stderr));
         };
-        Self { child, stdout, url: url.to_owned(), data: data.to_owned() }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, url: url.to_owned(), operations_url: operations_url.to_owned(), data: data.to_owned() }
     }
 
     /// The next lines of its output up to the one that begins with `prefix`, and the rest of that one.
@@ -66,6 +87,15 @@ impl Process {
         }
     }
 
+    /// Waits until its telemetry says this.
+    pub fn has_said(&mut self, said: &str) {
+        let mut line = String::new();
+        while !line.contains(said) {
+            line.clear();
+            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "the telemetry ends before `{said}`");
+        }
+    }
+
     /// SIGKILL: no destructor, no flush, no goodbye.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -74,8 +104,12 @@ impl Process {
 
     /// SIGTERM, without waiting for the end.
     pub fn ask_to_stop(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// SIGTERM; returns the exit code, after a full audit of what the server leaves behind.
