@@ -1,6 +1,6 @@
 //! A running `allowlog serve`.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
@@ -113,11 +113,18 @@ impl Process {
     }
 
     /// SIGTERM; returns the exit code, after a full audit of what the server leaves behind.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(self) -> Option<i32> {
+        self.terminate_saying().0
+    }
+
+    /// The same, with what its telemetry said to the end.
+    pub fn terminate_saying(mut self) -> (Option<i32>, String) {
         self.ask_to_stop();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).unwrap();
         let code = self.child.wait().unwrap().code();
         audit(&self.data);
-        code
+        (code, said)
     }
 }
 
