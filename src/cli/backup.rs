@@ -24,9 +24,12 @@ pub struct Backup {
     /// Of a stopped server: its data directory. Without it the running server at --url is asked
     #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "admin_token"])]
     data: Option<PathBuf>,
-    /// Where the server listens, over plain HTTP [default: http://127.0.0.1:8700]
+    /// Where the server listens [default: http://127.0.0.1:8700]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// A certificate to trust beside those the machine trusts, as PEM; else as in ALLOWLOG_CA_CERT
+    #[arg(long, value_name = "PEM", conflicts_with = "data")]
+    ca_cert: Option<PathBuf>,
     /// The operator's token, as in `admin.token` of the data directory; else as in ALLOWLOG_ADMIN_TOKEN
     #[arg(long)]
     admin_token: Option<String>,
@@ -58,7 +61,7 @@ impl Backup {
             backup::write(&mut file, &keys, frames, |records| bar.set_position(records))?;
             bar.finish_and_clear();
         } else {
-            let client = Client::of(self.url.clone(), self.admin_token.clone())?;
+            let client = Client::of(self.url.clone(), self.admin_token.clone(), self.ca_cert.clone())?;
             let bar = progress::bytes("fetching");
             client.fetch("backup", &mut file, |bytes| bar.set_position(bytes))?;
             bar.finish_and_clear();

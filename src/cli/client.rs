@@ -37,22 +37,23 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// The server at `url`, or the usual place; the token may be in the environment.
-    pub fn of(url: Option<String>, admin_token: Option<String>) -> Result<Self, String> {
+    pub fn of(url: Option<String>, admin_token: Option<String>, ca_cert: Option<PathBuf>) -> Result<Self, String> {
         let environment = |name| std::env::var(name).ok();
         let url = url.or_else(|| environment("ALLOWLOG_URL")).unwrap_or_else(|| "http://127.0.0.1:8700".to_owned());
         let admin_token = admin_token.or_else(|| environment("ALLOWLOG_ADMIN_TOKEN"));
         let admin_token =
             admin_token.ok_or("--admin-token (or ALLOWLOG_ADMIN_TOKEN) is needed for a running server, --data for a stopped one")?;
-        Ok(Self { url, admin_token })
+        let ca_cert = ca_cert.or_else(|| environment("ALLOWLOG_CA_CERT").map(PathBuf::from));
+        Ok(Self { url, ca_cert, admin_token })
     }
 
     /// Writes the body of an answer to `out`, as it comes; `progress` is told the bytes so far.
     pub fn fetch(&self, path: &str, out: &mut impl Write, mut progress: impl FnMut(u64)) -> Result<(), Box<dyn std::error::Error>> {
         let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
+        // The whole may take long; a server that says nothing for so long is gone.
+        let http = self.http()?.read_timeout(TIMEOUT).build()?;
         runtime()?.block_on(async {
-            // The whole may take long; a server that says nothing for so long is gone.
-            let client = reqwest::Client::builder().read_timeout(TIMEOUT).build()?;
-            let response = client.get(&url).bearer_auth(&self.admin_token).send().await;
+            let response = http.get(&url).bearer_auth(&self.admin_token).send().await;
             let mut response = response.map_err(|e| format!("no answer from {url}: {}", causes(&e)))?;
             if !response.status().is_success() {
                 let status = response.status();
@@ -73,9 +74,9 @@ impl Client {
     /// Sends one request to `/admin/v1` and prints the answer as JSON.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome {
         let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
-        let http = self.http()?;
+        let http = self.http()?.timeout(TIMEOUT).build()?;
         let (ok, answer) = runtime()?.block_on(async {
-            let mut request = http.request(method, &url).timeout(TIMEOUT).bearer_auth(&self.admin_token);
+            let mut request = http.request(method, &url).bearer_auth(&self.admin_token);
             if let Some(body) = body {
                 request = request.json(body);
             }
@@ -93,7 +94,7 @@ impl Client {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn http(&self) -> Result<reqwest::Client, Box<dyn std::error::Error>> {
+    fn http(&self) -> Result<reqwest::ClientBuilder, Box<dyn std::error::Error>> {
         let mut client = reqwest::Client::builder();
         if let Some(path) = &self.ca_cert {
             let of = |cause: &dyn std::fmt::Display| format!("{} cannot be used: {cause}", path.display());
@@ -104,7 +105,7 @@ impl Client {
             }
             client = certificates.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
         }
-        Ok(client.build()?)
+        Ok(client)
     }
 }
 
