@@ -39,6 +39,8 @@ pub struct App {
     pub signed: watch::Receiver<u64>,
     /// Finds receipts.
     pub search: Search,
+    /// What records are dated by.
+    pub clock: Clock,
     /// What absolute links begin with, without a slash at its end.
     pub public_url: Arc<str>,
     /// Opens `/admin/v1`.
@@ -126,11 +128,11 @@ impl App {
         };
         let (writer_alive, writer_ended) = oneshot::channel();
         let snapshots = snapshots.map(|(snapshots, _)| snapshots);
-        let writer = Writer::new(Arc::clone(&store), clock, ids, replayed, snapshots, latch, vec![wake, wake_search]);
+        let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, vec![wake, wake_search]);
         let writer = writer.start(queue, (writer_alive, writes))?;
         let public_url = public_url.trim_end_matches('/').into();
         let admin_token = admin_token.into();
-        let app = Self { engine, store, keyring, signed, search: search_handle, public_url, admin_token, refuses_emails };
+        let app = Self { engine, store, keyring, signed, search: search_handle, clock, public_url, admin_token, refuses_emails };
         let snapshots = snapshotting;
         Ok((app, Threads { writer, signing, search, snapshots, writer_ended, signing_ended, search_ended, snapshots_ended }))
     }

@@ -11,6 +11,7 @@ use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Stopwatch;
 use crate::latch::Latch;
 use crate::writer::{Committed, Input};
 
@@ -61,7 +62,7 @@ impl Engine {
     /// Says who must act.
     pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
         let (answer, answered) = oneshot::channel();
-        self.enter(Input::Command { command, answer })?;
+        self.enter(Input::Command { command, answer, entered: Stopwatch::start() })?;
         answered.await.unwrap_or(Err(Failure::Unavailable))
     }
 
@@ -123,6 +124,11 @@ impl Engine {
     /// Why commands are refused, if they are.
     pub fn refusing(&self) -> Option<String> {
         self.latch.reason()
+    }
+
+    /// How many commands and reads wait for the writer, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.queue.max_capacity().saturating_sub(self.queue.capacity()), self.queue.max_capacity())
     }
 
     fn enter(&self, input: Input) -> Result<(), Failure> {

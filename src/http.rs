@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Response};
+use axum::http::{HeaderName, HeaderValue, Method, Response};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -15,6 +15,8 @@ use self::rate_limit::RateLimits;
 use self::routes::Routes;
 use crate::app::App;
 use crate::chance;
+use crate::clock::Stopwatch;
+use crate::telemetry::metrics::metrics;
 
 pub mod admin;
 pub mod allowly;
@@ -113,11 +115,35 @@ async fn request_id(request: Request, next: Next) -> Response<Body> {
     };
     // The route and not the path, which may hold a nonce.
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
+    let method = known(request.method());
+    let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
     let mut response = next.run(request).await;
     tracing::debug!(request.id = ?id, request.method = %method, request.route = route, response.status = response.status().as_u16(), "answered");
+    metrics().request(method, route, response.status().as_u16(), &took);
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// A request that is being answered, until it is or its caller has gone.
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> Self {
+        metrics().requests_in_flight.inc();
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics().requests_in_flight.dec();
+    }
+}
+
+/// The name of a method, of which a caller could make up any number.
+fn known(method: &Method) -> &'static str {
+    let known = ["GET", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "PUT"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
 fn mint_request_id() -> HeaderValue {

@@ -57,6 +57,12 @@ pub trait Store: Send + Sync {
 
     /// Log sequence behind the last record whose signature was put.
     fn signed(&self) -> u64;
+
+    /// For telemetry: the log sequence behind the last settled record, and the bytes that wait to be settled, in a store
+    /// that settles.
+    fn settled(&self) -> Option<(u64, usize)> {
+        None
+    }
 }
 
 /// Whether a frame with this hash ends at this position. The hash covers all of the log before it.

@@ -9,13 +9,14 @@ use allowlog_projections::state::State;
 
 use crate::app::Parts;
 use crate::chance;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::log::StoreError;
 use crate::log::disk::{DiskOptions, DiskStore};
 use crate::replay::ReplayError;
 use crate::snapshots::{SNAPSHOT_RECORDS, Snapshots};
+use crate::telemetry::metrics::metrics;
 
 /// A data directory that cannot be served from.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,9 @@ pub fn open(
     let options = DiskOptions { archive, ..DiskOptions::default() };
     let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
+    let replaying = Stopwatch::start();
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;
+    metrics().started(path.to_owned(), replayed.chain.next_sequence().saturating_sub(snapshot), &replaying);
     check_keys(&keyring, &replayed.state)?;
     let ids = Ids::new(chance::numbers());
     let search_dir = Some(directory.search());

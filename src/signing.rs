@@ -17,8 +17,10 @@ use allowlog_proto::record::Record;
 use allowlog_proto::signing::Signature;
 use tokio::sync::{oneshot, watch};
 
+use crate::clock::Stopwatch;
 use crate::keyring::Keyring;
 use crate::log::Store;
+use crate::telemetry::metrics::metrics;
 
 /// In place of a signature: for a record without a receipt, or one whose key could not be had.
 pub const NO_SIGNATURE: Signature = [0; 64];
@@ -105,7 +107,7 @@ impl Signing {
     }
 
     fn sign_frame(&mut self, frame: &Frame) -> Result<(), String> {
-        let start = self.store.signed();
+        let (start, signing) = (self.store.signed(), Stopwatch::start());
         let mut signatures = Vec::new();
         for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().map_err(|e| e.to_string())?) {
             if sequence >= start {
@@ -113,6 +115,7 @@ impl Signing {
                 signatures.push(self.sign_record(&record)?);
             }
         }
+        metrics().signing_batch_seconds.observe(signing.seconds());
         self.store.put_signatures(start, &signatures).map_err(|e| e.to_string())?;
         self.position.send_replace(self.store.signed());
         Ok(())

@@ -4,6 +4,9 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
+pub mod metrics;
+pub mod process;
+
 /// Starts printing to standard error; `ALLOWLOG_TELEMETRY` filters, as in `info` or `allowlog=debug`.
 pub fn start(json: bool) {
     let filter = EnvFilter::try_from_env("ALLOWLOG_TELEMETRY").unwrap_or_else(|_| EnvFilter::new("warn,allowlog=info"));

@@ -16,12 +16,13 @@ use allowlog_proto::record::Request;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::engine::Failure;
 use crate::latch::Latch;
 use crate::log::Store;
 use crate::replay::{ReplayError, Replayed, replay};
 use crate::snapshots::Snapshots;
+use crate::telemetry::metrics::{CommandResult, kind, metrics};
 
 /// The one input of the writer.
 pub enum Input {
@@ -31,6 +32,8 @@ pub enum Input {
         command: Command,
         /// Where the answer goes, once it is durable.
         answer: oneshot::Sender<Result<Committed, Failure>>,
+        /// Since it waits.
+        entered: Stopwatch,
     },
     /// To be read from the state.
     Read(Read),
@@ -131,11 +134,15 @@ impl Writer {
         let mut frame = FrameBuilder::new();
         let mut answers: Vec<Answer> = Vec::new();
         let mut next = Some(first);
+        let deciding = Stopwatch::start();
         // 2. Take what waits, decide and apply each in order. Memory only: a crash here leaves nothing behind.
         while let Some(input) = next {
             answers.push(self.take(input, &mut frame));
             let room = answers.len() < COMMIT_COMMANDS_MAX && frame.size() < COMMIT_BYTES_GOAL;
             next = if room { queue.try_recv().ok() } else { None };
+        }
+        if frame.count() > 0 {
+            metrics().commit_decide_seconds.observe(deciding.seconds());
         }
         // 3. Append the frame and wait for the disk. A crash before the disk has it all leaves a torn frame, which is
         //    cut at the next start; one after it leaves events whose callers never heard of them.
@@ -167,11 +174,12 @@ impl Writer {
     /// Decides a command or reads the state; what it returns answers, once the batch is stored.
     fn take(&mut self, input: Input, frame: &mut FrameBuilder) -> Answer {
         self.tick();
-        let (command, answer) = match input {
+        let (command, answer, entered) = match input {
             Input::Read(read) => return read(&self.state, self.now),
             Input::Probe(answer) => return tell(answer, Ok(())),
-            Input::Command { command, answer } => (command, answer),
+            Input::Command { command, answer, entered } => (command, answer, entered),
         };
+        metrics().queue_wait_seconds.observe(entered.seconds());
         let result = decide(&self.state, &command, self.now, &mut self.ids);
         let result = result.map_err(Failure::Rejected).map(|decided| {
             for event in decided.events {
@@ -185,7 +193,13 @@ impl Writer {
             }
             Committed { workspace_id: decided.workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });
-        tell(answer, result)
+        let kind = kind(&command);
+        Box::new(move |stored| {
+            let result = stored.and(result);
+            count(kind, &result);
+            // A caller that has gone away does not need the answer.
+            let _ = answer.send(result);
+        })
     }
 
     fn store(&mut self, frame: FrameBuilder) -> Result<(), Failure> {
@@ -197,9 +211,10 @@ impl Writer {
         let Some(frame) = frame.seal(first, self.chain.frame_hash()) else {
             unreachable!("limits.rs holds every commit below the limit of a frame");
         };
-        let hash = frame.hash();
+        let (hash, bytes, appending) = (frame.hash(), frame.bytes().len(), Stopwatch::start());
         match self.store.append(frame) {
             Ok(()) => {
+                metrics().committed(count, bytes, &appending);
                 self.chain.close(hash);
                 Ok(())
             }
@@ -265,6 +280,17 @@ impl Writer {
             Input::Read(read) => read(&self.state, self.now)(Ok(())),
         }
     }
+}
+
+/// Counts what is answered, when it is: before, it was not durable.
+fn count(kind: &'static str, result: &Result<Committed, Failure>) {
+    let came_of_it = match result {
+        Ok(Committed { outcome: Outcome::Repeated(_), .. }) => CommandResult::Repeated,
+        Ok(_) => CommandResult::Stored,
+        Err(Failure::Rejected(_)) => CommandResult::Rejected,
+        Err(Failure::Busy | Failure::Unavailable) => CommandResult::Failed,
+    };
+    metrics().answered(kind, came_of_it, result.as_ref().ok().map(|committed| &committed.outcome));
 }
 
 /// A millisecond after the last record: ids of the two lives of a writer cannot meet, since they differ in time.

@@ -19,6 +19,7 @@ mod confirmation;
 mod escalation;
 mod request;
 mod signing_key;
+mod size;
 mod stored;
 mod tombstone;
 mod workspace;

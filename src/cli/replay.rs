@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use allowlog_proto::id::ReceiptId;
 use allowlog_proto::record::Record;
@@ -10,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{DataArgument, Outcome, progress, say};
+use crate::clock::Stopwatch;
 use crate::data_dir::DataDir;
 use crate::log::Store;
 use crate::log::disk::DiskStore;
@@ -46,9 +46,9 @@ impl Replay {
             return Err(format!("the log ends at sequence {}, before {until}", store.head()).into());
         }
         let bar = progress::records("replaying");
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let replayed = replay(&*store, self.until, |position| bar.set_position(position));
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = started.seconds();
         bar.finish_and_clear();
         let replayed = replayed?;
         let position = self.until.map_or(replayed.chain.next_sequence(), |until| until.min(replayed.chain.next_sequence()));

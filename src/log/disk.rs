@@ -321,6 +321,11 @@ impl Store for DiskStore {
     fn signed(&self) -> u64 {
         lock(&self.shared.live).signed
     }
+
+    fn settled(&self) -> Option<(u64, usize)> {
+        let live = lock(&self.shared.live);
+        Some((live.recent.settled(), live.recent.unsettled_bytes()))
+    }
 }
 
 impl Live {

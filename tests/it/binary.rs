@@ -4,6 +4,7 @@ mod budget;
 mod commands;
 mod edge;
 mod kill;
+mod metrics;
 mod process;
 mod quickstart;
 mod restore;

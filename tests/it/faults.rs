@@ -36,6 +36,10 @@ async fn a_failed_append_is_503_and_the_state_is_what_the_log_says() {
         let unready = ready().await;
         assert_eq!(unready.error(), (503, "service_unavailable".into()));
         assert!(unready.text.contains("recover"), "{}", unready.text);
+        // The metrics are answered, say so, and leave the writer alone: it has one failure to go before it works.
+        let metrics = send(&server.operations, Request::get("/metrics").body(Body::empty()).unwrap()).await;
+        assert_eq!(metrics.status, StatusCode::OK);
+        assert!(metrics.text.contains("\nallowlog_latched 1\n") && !metrics.text.contains("allowlog_state_entries"), "{}", metrics.text);
         assert_eq!(server.records(), before, "nothing was stored");
         // Then it goes on by itself, and the failed check was never counted.
         assert_eq!(ready().await.status, StatusCode::OK);

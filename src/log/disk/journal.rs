@@ -21,10 +21,11 @@ use std::sync::Arc;
 use allowlog_proto::frame::Frame;
 
 use self::format::{FRAMES_START, Header, MARK_BYTES, Marks, Position, bytes, bytes_of, marked, seal_place};
-
+use crate::clock::Stopwatch;
 use crate::log::StoreError;
 use crate::log::disk::cannot;
 use crate::log::disk::files::{Files, Handle};
+use crate::telemetry::metrics::metrics;
 
 pub(super) mod format;
 pub(super) mod opening;
@@ -102,7 +103,10 @@ impl Journal {
         let Some(current) = &mut self.current else { return Err(missing(&self.dir)) };
         // A crash here leaves nothing, a part, or the whole of a frame that nobody was told of: a part is cut at the
         // next opening, a whole one stays. Either way everything before it was made durable by earlier calls.
-        let written = current.file.write_at(&marked(current.marks.mark, frame), current.position).and_then(|()| current.file.sync_data());
+        let written = current.file.write_at(&marked(current.marks.mark, frame), current.position).and_then(|()| {
+            let syncing = Stopwatch::start();
+            current.file.sync_data().inspect(|()| metrics().journal_sync_seconds.observe(syncing.seconds()))
+        });
         if let Err(source) = written {
             self.failed = Some(Failed::Frame);
             return Err(cannot("append to", &current.blank.path)(source));
