@@ -24,6 +24,7 @@ use crate::replay::Replayed;
 use crate::search::{Indexing, Search};
 use crate::signing::Signing;
 use crate::snapshots::{Snapshots, Snapshotting};
+use crate::telemetry;
 use crate::writer::{Committed, Writer};
 
 /// What faces and commands work with. Cheap to clone.
@@ -145,7 +146,7 @@ impl App {
         let mut committed = self.engine.submit(command).await?;
         if let Outcome::Repeated(answered) = committed.outcome {
             let store = Arc::clone(&self.store);
-            let found = tokio::task::spawn_blocking(move || repeat::outcome(&store, answered)).await;
+            let found = telemetry::blocking(move || repeat::outcome(&store, answered)).await;
             committed.outcome = found.map_err(|_| Failure::Unavailable)?.map_err(|cause| {
                 tracing::error!(storage.error = %cause, "the first answer to a request could not be read");
                 Failure::Unavailable
@@ -177,7 +178,7 @@ impl App {
     /// If it cannot be written.
     pub async fn generate_signing_key(&self) -> Result<[u8; 32], CreateError> {
         let keyring = Arc::clone(&self.keyring);
-        let generated = tokio::task::spawn_blocking(move || keyring.generate()).await;
+        let generated = telemetry::blocking(move || keyring.generate()).await;
         Ok(generated.map_err(|_| Failure::Unavailable)??)
     }
 }

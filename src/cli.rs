@@ -82,6 +82,7 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
+    crate::http::tls::install();
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Init(init) => init.run(),
@@ -95,9 +96,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Receipt(receipt) => receipt.run(),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("allowlog: {error}");
+        complain(&*error);
         ExitCode::FAILURE
     })
+}
+
+/// Prints what went wrong; where that is not possible the exit code alone says it.
+fn complain(problem: impl Display) {
+    let _ = writeln!(io::stderr(), "allowlog: {problem}");
 }
 
 /// Prints a line. A reader that has seen enough, like `head`, closes the pipe: that is no failure.

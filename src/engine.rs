@@ -10,6 +10,7 @@ use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::clock::Stopwatch;
 use crate::latch::Latch;
@@ -63,7 +64,9 @@ impl Engine {
     pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
         let (answer, answered) = oneshot::channel();
         self.enter(Input::Command { command, answer, entered: Stopwatch::start() })?;
-        answered.await.unwrap_or(Err(Failure::Unavailable))
+        // From the queue to the disk.
+        let committed = answered.instrument(tracing::debug_span!("commit")).await;
+        committed.unwrap_or(Err(Failure::Unavailable))
     }
 
     /// Reads the state after every command that was answered before, at an instant no later decision lies before.

@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Response};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 
 use self::rate_limit::RateLimits;
 use self::routes::Routes;
@@ -17,6 +18,7 @@ use crate::app::App;
 use crate::chance;
 use crate::clock::Stopwatch;
 use crate::telemetry::metrics::metrics;
+use crate::telemetry::traces;
 
 pub mod admin;
 pub mod allowly;
@@ -117,9 +119,15 @@ async fn request_id(request: Request, next: Next) -> Response<Body> {
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let method = known(request.method());
     let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
-    let mut response = next.run(request).await;
-    tracing::debug!(request.id = ?id, request.method = %method, request.route = route, response.status = response.status().as_u16(), "answered");
-    metrics().request(method, route, response.status().as_u16(), &took);
+    // An error, so that whatever is printed within is printed with it, whatever is filtered out.
+    let span =
+        tracing::error_span!("request", request.id = id.to_str().unwrap_or("unreadable"), request.method = method, request.route = route);
+    traces::continue_from(request.headers(), &span);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(response.status = status, response.duration_seconds = took.seconds(), "answered"));
+    traces::answered(&span, method, &route, status);
+    metrics().request(method, route, status, &took);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -8,7 +8,7 @@ use allowlog_proto::receipt::unwrap_envelope;
 use allowlog_proto::verify::{TrustedKeys, verify};
 use clap::Subcommand;
 
-use super::{Outcome, say};
+use super::{Outcome, complain, say};
 use crate::clock::Clock;
 
 /// The receipt is not genuine.
@@ -44,7 +44,7 @@ impl Receipt {
         let (trusted, document) = match parsed {
             Ok(parsed) => parsed,
             Err(problem) => {
-                eprintln!("allowlog: {problem}");
+                complain(problem);
                 return Ok(ExitCode::from(UNREADABLE));
             }
         };

@@ -52,7 +52,7 @@ pub struct Serve {
     /// Where the API listens
     #[arg(long, env = "ALLOWLOG_LISTEN", default_value = "127.0.0.1:8700", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where /healthz and /readyz listen
+    /// Where /healthz, /readyz and /metrics listen
     #[arg(long, env = "ALLOWLOG_OPS_LISTEN", default_value = "127.0.0.1:8701", value_name = "ADDRESS")]
     ops_listen: SocketAddr,
     /// What absolute links in answers begin with; to be given where --listen is not how clients reach the server
@@ -88,11 +88,14 @@ pub struct Serve {
     /// Print telemetry as JSON lines
     #[arg(long, env = "ALLOWLOG_TELEMETRY_JSON", value_parser = clap::builder::BoolishValueParser::new())]
     telemetry_json: bool,
+    /// Send traces to the OpenTelemetry collector at this address, over plain HTTP, as in http://127.0.0.1:4318
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = absolute_url)]
+    otlp_endpoint: Option<String>,
 }
 
 impl Serve {
     pub fn run(self) -> Outcome {
-        telemetry::start(self.telemetry_json);
+        let traces = telemetry::start(self.telemetry_json, self.otlp_endpoint.as_deref())?;
         let runtime = runtime()?;
         let served = runtime.block_on(self.serve());
         // A connection that is still open holds the engine. With the runtime its task ends, whatever the client does.
@@ -100,6 +103,7 @@ impl Serve {
         let Some(Served { threads, clean, store, lock }) = served? else { return Ok(ExitCode::FAILURE) };
         let joined = threads.join();
         drop((store, lock)); // settles what is left, then lets others in
+        drop(traces); // sends what is left
         Ok(if clean && joined { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

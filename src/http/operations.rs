@@ -11,7 +11,7 @@ use axum::routing::get;
 use super::{ApiError, stack};
 use crate::app::App;
 use crate::telemetry::metrics::{MEDIA_TYPE, Standing, as_seconds, metrics};
-use crate::telemetry::process;
+use crate::telemetry::{blocking, process};
 
 /// The metrics are answered without what a writer that is busy or stands still for so long would have said.
 const WRITER_WAIT: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ async fn scrape(State(app): State<App>) -> Result<Response, ApiError> {
         read.ok().and_then(Result::ok).map(Vec::from)
     };
     // The oldest record of a long backlog is on disk.
-    let standing = tokio::task::spawn_blocking(move || Standing {
+    let standing = blocking(move || Standing {
         queue,
         is_latched,
         state,

@@ -45,6 +45,12 @@ pub enum TlsError {
     },
 }
 
+/// Makes this process speak TLS by one implementation, as a client too. To be called before anything that does.
+pub fn install() {
+    // An error means that it has been called before.
+    let _ = ring::default_provider().install_default();
+}
+
 impl Tls {
     /// The certificate, with the chain behind it, and its private key; both as PEM.
     ///

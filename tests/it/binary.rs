@@ -9,4 +9,5 @@ mod process;
 mod quickstart;
 mod restore;
 mod search;
+mod telemetry;
 mod tls;

@@ -23,6 +23,7 @@ use crate::http::{ApiError, call};
 use crate::log::StoreError;
 use crate::receipts::{Standing, find as find_in_log, is_signed, locate};
 use crate::search::{Facet, Filter, Order, Page, Request};
+use crate::telemetry::blocking;
 
 /// The receipt as it stands.
 pub async fn by_id(
@@ -52,7 +53,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     let read = app.engine.read_as(credential, move |state, workspace_id, _| (workspace_id, keys(state, workspace_id)));
     let (workspace_id, keys) = read.await?;
     // The index and the log are read beside the threads that answer.
-    let found = tokio::task::spawn_blocking(move || {
+    let found = blocking(move || {
         // The cursor names a receipt of the workspace: its place in the log is nobody's business.
         let after = match page.after {
             None => None,
@@ -137,7 +138,7 @@ fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<PageBody<R
 pub(super) async fn find(app: &App, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<ReceiptBody>, ApiError> {
     let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
     let (store, keyring) = (Arc::clone(&app.store), Arc::clone(&app.keyring));
-    let found = tokio::task::spawn_blocking(move || find_in_log(&store, &keyring, workspace_id, id, &keys.unwrap_or_default())).await;
+    let found = blocking(move || find_in_log(&store, &keyring, workspace_id, id, &keys.unwrap_or_default())).await;
     Ok(match found.map_err(|_| ApiError::internal())?? {
         None => None,
         Some(Standing::Pending(record)) => Some(ReceiptBody::Pending(PendingReceipt::new(id, record.time, &app.public_url))),

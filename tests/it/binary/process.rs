@@ -8,8 +8,10 @@ use serde_json::Value;
 
 /// The program, ready to be given arguments; nothing of this machine's environment reaches it.
 pub fn allowlog() -> Command {
+    // Clients of these tests speak TLS too.
+    allowlog::http::tls::install();
     let mut command = Command::new(env!("CARGO_BIN_EXE_allowlog"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLOWLOG_")) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLOWLOG_") || name.starts_with("OTEL_")) {
         command.env_remove(name);
     }
     command
@@ -36,18 +38,18 @@ pub struct Process {
 
 /// The server on ports of the system's choice, just started.
 pub fn spawn(data: &Path, more: &[&str]) -> Child {
-    spawn_by(allowlog(), data, more)
+    spawn_by(allowlog(), data, more, Stdio::piped())
 }
 
-fn spawn_by(mut program: Command, data: &Path, more: &[&str]) -> Child {
+fn spawn_by(mut program: Command, data: &Path, more: &[&str], stderr: Stdio) -> Child {
     program.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--data"]).arg(data).args(more);
-    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap()
 }
 
 impl Process {
     /// Serves the directory on ports of the system's choice, and returns once it says where.
     pub fn serve(data: &Path, more: &[&str]) -> Self {
-        Self::serve_by(allowlog(), data, more)
+        Self::serve_as(allowlog(), data, more, Stdio::piped())
     }
 
     /// The same for a process that may have so many descriptors.
@@ -58,11 +60,12 @@ impl Process {
         for (name, _) in program.get_envs() {
             shell.env_remove(name);
         }
-        Self::serve_by(shell, data, more)
+        Self::serve_as(shell, data, more, Stdio::piped())
     }
 
-    fn serve_by(program: Command, data: &Path, more: &[&str]) -> Self {
-        let mut child = spawn_by(program, data, more);
+    /// The same with the program as it is given, and its standard error sent there.
+    pub fn serve_as(program: Command, data: &Path, more: &[&str], stderr: Stdio) -> Self {
+        let mut child = spawn_by(program, data, more, stderr);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

@@ -32,7 +32,7 @@ impl Certificate {
     /// A client that trusts this one and nobody else.
     fn client(&self) -> reqwest::Client {
         let certificate = reqwest::Certificate::from_pem(&fs::read(&self.certificate).unwrap()).unwrap();
-        let client = reqwest::Client::builder().tls_built_in_root_certs(false).add_root_certificate(certificate);
+        let client = reqwest::Client::builder().tls_certs_only([certificate]);
         client.timeout(Duration::from_secs(30)).build().unwrap()
     }
 }
