@@ -210,4 +210,29 @@ mod tests {
             assert!(matches!(ring.private_key(key_id), Err(KeyringError::Unseal(_))), "byte {i}");
         }
     }
+
+    #[test]
+    fn a_crash_while_sealing_leaves_a_key_or_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let master = MasterKey::ephemeral();
+        let ring = || Keyring::open(directory.path().to_owned(), &master).unwrap();
+        let secret = Zeroizing::new([7; 32]);
+        let key_id = KeyId::of(&ring().seal(&secret).unwrap());
+        let file = ring().file(key_id);
+        let sealed = fs::read(&file).unwrap();
+        // Before the rename there is a temporary file at most, of which any part may be there.
+        for length in 0..=sealed.len() {
+            fs::remove_file(&file).unwrap();
+            fs::write(file.with_extension("new"), &sealed[..length]).unwrap();
+            assert!(matches!(ring().private_key(key_id), Err(KeyringError::Missing { .. })), "{length} bytes");
+            ring().seal(&secret).unwrap();
+            assert!(ring().private_key(key_id).is_ok() && !file.with_extension("new").exists(), "{length} bytes");
+        }
+        // Reported as failed though it was done: the key is there, nobody depends on it, and sealing again gives the same.
+        assert_eq!(KeyId::of(&ring().seal(&secret).unwrap()), key_id);
+        // Nothing can be written: the failure is told, and the key of before stays.
+        fs::create_dir(file.with_extension("new")).unwrap();
+        assert!(matches!(ring().seal(&secret), Err(KeyringError::DataDir(_))));
+        assert!(ring().private_key(key_id).is_ok());
+    }
 }
