@@ -7,6 +7,7 @@ use allowlog_proto::api::admin::NewKeyBody;
 use allowlog_proto::event::Style;
 use allowlog_proto::id::ApiKeyId;
 use data_encoding::{Encoding, Specification};
+use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::keyring::Keyring;
@@ -33,8 +34,8 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
 pub fn draw(body: NewKeyBody, keyring: &Keyring) -> (String, NewApiKey) {
     let NewKeyBody { name, style, role, expires_at } = body;
     let public: [u8; 16] = chance::bytes();
-    let secret: [u8; 32] = chance::bytes();
-    let text = format!("{}{}_{}", prefix(style), BASE32.encode(&public), BASE32.encode(&secret));
+    let secret = Zeroizing::new(chance::bytes::<32>());
+    let text = format!("{}{}_{}", prefix(style), BASE32.encode(&public), *Zeroizing::new(BASE32.encode(&*secret)));
     let api_key_id = ApiKeyId::from_bytes(public);
     (text, NewApiKey { api_key_id, name, style, role, expires_at, secret_hash: keyring.secret_hash(&secret) })
 }
@@ -43,7 +44,8 @@ pub fn draw(body: NewKeyBody, keyring: &Keyring) -> (String, NewApiKey) {
 pub fn credential(text: &str, keyring: &Keyring) -> Option<Credential> {
     let (public, secret) = Style::ALL.into_iter().find_map(|style| text.strip_prefix(prefix(style)))?.split_once('_')?;
     let public: [u8; 16] = BASE32.decode(public.as_bytes()).ok()?.try_into().ok()?;
-    let secret: [u8; 32] = BASE32.decode(secret.as_bytes()).ok()?.try_into().ok()?;
+    let secret = Zeroizing::new(BASE32.decode(secret.as_bytes()).ok()?);
+    let secret = Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).ok()?);
     Some(Credential { api_key_id: ApiKeyId::from_bytes(public), secret_hash: keyring.secret_hash(&secret) })
 }
 

@@ -13,6 +13,7 @@ use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::text::Name;
 use tokio::sync::{oneshot, watch};
 
+use crate::admin_token::AdminToken;
 use crate::api_key;
 use crate::clock::Clock;
 use crate::engine::{Engine, Failure};
@@ -45,7 +46,7 @@ pub struct App {
     /// What absolute links begin with, without a slash at its end.
     pub public_url: Arc<str>,
     /// Opens `/admin/v1`.
-    pub admin_token: Arc<str>,
+    pub admin_token: Arc<AdminToken>,
     /// Whether ids of people that look like an email address are refused.
     pub refuses_emails: bool,
 }
@@ -71,7 +72,7 @@ pub struct Parts {
     /// What absolute links begin with.
     pub public_url: String,
     /// Opens `/admin/v1`.
-    pub admin_token: String,
+    pub admin_token: AdminToken,
     /// Whether ids of people that look like an email address are refused.
     pub refuses_emails: bool,
 }
@@ -132,7 +133,7 @@ impl App {
         let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, vec![wake, wake_search]);
         let writer = writer.start(queue, (writer_alive, writes))?;
         let public_url = public_url.trim_end_matches('/').into();
-        let admin_token = admin_token.into();
+        let admin_token = Arc::new(admin_token);
         let app = Self { engine, store, keyring, signed, search: search_handle, clock, public_url, admin_token, refuses_emails };
         let snapshots = snapshotting;
         Ok((app, Threads { writer, signing, search, snapshots, writer_ended, signing_ended, search_ended, snapshots_ended }))

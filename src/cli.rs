@@ -9,6 +9,9 @@ use allowlog_proto::event::Plan;
 use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
+use crate::hardening;
+
+mod admin_token;
 mod api_key;
 mod backup;
 mod client;
@@ -42,6 +45,9 @@ enum Command {
     /// API keys of a running server
     #[command(subcommand)]
     ApiKey(api_key::ApiKey),
+    /// The operator's token of a stopped server
+    #[command(subcommand)]
+    AdminToken(admin_token::Token),
     /// Signing keys of a running server
     #[command(subcommand)]
     SigningKey(signing_key::SigningKey),
@@ -83,11 +89,13 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     crate::http::tls::install();
+    hardening::keep_memory_private();
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Init(init) => init.run(),
         Command::Workspace(workspace) => workspace.run(),
         Command::ApiKey(api_key) => api_key.run(),
+        Command::AdminToken(token) => token.run(),
         Command::SigningKey(signing_key) => signing_key.run(),
         Command::Log(log) => log.run(),
         Command::Replay(replay) => replay.run(),

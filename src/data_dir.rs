@@ -3,7 +3,7 @@
 //! ```text
 //! lock          held while a process uses the directory
 //! master.key    32 bytes in hex, mode 0600, unless the master key comes from the environment
-//! admin.token   the operator's token, mode 0600
+//! admin.hash    hash of the operator's token, mode 0600
 //! keys/         signing keys, sealed under the master key, one file each
 //! journal/      the tail that makes an answer durable
 //! log/          the settled log, a row of volumes
@@ -17,6 +17,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use crate::log::disk::files::OsFiles;
 use crate::log::disk::restoring;
@@ -55,11 +57,14 @@ pub enum DataDirError {
     #[error("`{0}` is missing: the log was written under it; restore it, or give it in ALLOWLOG_MASTER_KEY")]
     SecretGone(PathBuf),
     /// A secret anybody could guess.
-    #[error("`{0}` holds no secret; restore it (an admin token may also be removed: then another is drawn)")]
+    #[error("`{0}` holds no secret; restore it")]
     NoSecret(PathBuf),
     /// A restore was cut off between two renames, and the second cannot be done either.
     #[error("a restore was cut off and cannot be finished: {0}")]
     Restored(String),
+    /// Nobody could operate the server.
+    #[error("`{0}` holds no hash of an admin token; `allowlog admin-token rotate` draws another")]
+    NoAdminToken(PathBuf),
     /// The operating system refused.
     #[error("cannot {doing} `{path}`: {source}")]
     Io {
@@ -148,33 +153,44 @@ impl DataDir {
     ///
     /// # Errors
     /// If it cannot be read or written, others could read it, or it is gone.
-    pub fn master_key(&self, draw: impl FnOnce() -> String) -> Result<String, DataDirError> {
-        let path = self.path.join("master.key");
-        if !path.exists() && self.path.join("log").exists() {
-            return Err(DataDirError::SecretGone(path));
+    pub fn master_key(&self, draw: impl FnOnce() -> Zeroizing<String>) -> Result<Zeroizing<String>, DataDirError> {
+        let (name, path) = ("master.key", self.path.join("master.key"));
+        if !path.exists() {
+            if self.path.join("log").exists() {
+                return Err(DataDirError::SecretGone(path));
+            }
+            self.write_secret(name, &draw())?;
         }
-        self.secret("master.key", draw)
+        self.read_secret(name)?.ok_or(DataDirError::SecretGone(path))
     }
 
-    /// The secret in the file of this name; it is drawn and written when it is not there yet.
+    /// Writes a secret to the file of this name.
     ///
     /// # Errors
-    /// If it cannot be read or written, or others could read it.
-    pub fn secret(&self, name: &str, draw: impl FnOnce() -> String) -> Result<String, DataDirError> {
+    /// If it cannot be written.
+    pub fn write_secret(&self, name: &str, text: &str) -> Result<(), DataDirError> {
+        write_durably(&self.path.join(name), Zeroizing::new(format!("{text}\n")).as_bytes())
+    }
+
+    /// The secret in the file of this name, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or others could read it.
+    pub fn read_secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, DataDirError> {
         let path = self.path.join(name);
         if !path.exists() {
-            write_durably(&path, format!("{}\n", draw()).as_bytes())?;
+            return Ok(None);
         }
         let mode = fs::metadata(&path).map_err(failed("look at", &path))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(DataDirError::Permissions { path, mode });
         }
-        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        let text = Zeroizing::new(fs::read_to_string(&path).map_err(failed("read", &path))?);
         let text = text.trim();
         if text.len() < SECRET_BYTES_MIN || text.contains(char::is_whitespace) {
             Err(DataDirError::NoSecret(path))
         } else {
-            Ok(text.to_owned())
+            Ok(Some(Zeroizing::new(text.to_owned())))
         }
     }
 }

@@ -69,8 +69,8 @@ impl MasterKey {
         let text = match environment {
             Some(text) => Zeroizing::new(text.to_owned()),
             None => {
-                let drawn = || data_encoding::HEXLOWER.encode(&chance::bytes::<32>());
-                Zeroizing::new(directory.master_key(drawn)?)
+                let drawn = || Zeroizing::new(data_encoding::HEXLOWER.encode(&*Zeroizing::new(chance::bytes::<32>())));
+                directory.master_key(drawn)?
             }
         };
         let bytes = Zeroizing::new(data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).unwrap_or_default());

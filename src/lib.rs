@@ -4,8 +4,10 @@ pub mod chance;
 pub mod clock;
 pub mod telemetry;
 
+pub mod admin_token;
 pub mod api_key;
 pub mod data_dir;
+pub mod hardening;
 pub mod keyring;
 
 pub mod engine;

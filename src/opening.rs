@@ -7,6 +7,7 @@ use std::sync::Arc;
 use allowlog_projections::ids::Ids;
 use allowlog_projections::state::State;
 
+use crate::admin_token::AdminToken;
 use crate::app::Parts;
 use crate::chance;
 use crate::clock::{Clock, Stopwatch};
@@ -51,8 +52,6 @@ pub fn open(
     let directory = DataDir::create(path)?;
     let master = MasterKey::load(&directory, master_key)?;
     let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
-    let draw = || format!("allowlog_admin_{}", data_encoding::HEXLOWER.encode(&chance::bytes::<32>()));
-    let admin_token = directory.secret("admin.token", draw)?;
     let options = DiskOptions { archive, ..DiskOptions::default() };
     let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
@@ -60,6 +59,9 @@ pub fn open(
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;
     metrics().started(path.to_owned(), replayed.chain.next_sequence().saturating_sub(snapshot), &replaying);
     check_keys(&keyring, &replayed.state)?;
+    // One that was drawn before a start that got no further was never shown.
+    let is_new = replayed.chain.next_sequence() == 0;
+    let admin_token = if is_new { AdminToken::draw(&directory)? } else { AdminToken::load(&directory)? };
     let ids = Ids::new(chance::numbers());
     let search_dir = Some(directory.search());
     let parts = Parts {

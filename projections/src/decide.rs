@@ -31,6 +31,9 @@ pub use outcome::{Checked, Created, Outcome, Resolved, RevokedNow};
 pub use signing_keys::SigningKeyRotated;
 pub use workspaces::{WorkspaceChanged, WorkspaceCreated};
 
+/// In place of the hash of a secret.
+const NOBODY: [u8; 32] = [0; 32];
+
 /// What is to be stored, all of it or nothing, and what is to be answered once it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
@@ -121,8 +124,10 @@ pub fn may_act(state: &State, credential: &Credential, now: Timestamp) -> Result
 }
 
 fn live_key<'s>(state: &'s State, credential: &Credential, now: Timestamp) -> Result<&'s ApiKey, Rejected> {
-    let key = state.api_key(credential.api_key_id).ok_or(Rejected::Unauthorized)?;
-    let genuine = bool::from(key.secret_hash.ct_eq(&credential.secret_hash));
-    let live = key.revoked_at.is_none() && key.expires_at.is_none_or(|end| now < end);
-    if genuine && live { Ok(key) } else { Err(Rejected::Unauthorized) }
+    let key = state.api_key(credential.api_key_id);
+    // An unknown key is compared as well, so that it takes as long to refuse as a wrong one.
+    let stored = key.map_or(&NOBODY, |key| &key.secret_hash);
+    let genuine = bool::from(stored.ct_eq(&credential.secret_hash));
+    let live = |key: &ApiKey| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| now < end);
+    key.filter(|key| genuine && live(key)).ok_or(Rejected::Unauthorized)
 }

@@ -30,7 +30,7 @@ pub struct Backup {
     /// A certificate to trust beside those the machine trusts, as PEM; else as in ALLOWLOG_CA_CERT
     #[arg(long, value_name = "PEM", conflicts_with = "data")]
     ca_cert: Option<PathBuf>,
-    /// The operator's token, as in `admin.token` of the data directory; else as in ALLOWLOG_ADMIN_TOKEN
+    /// The operator's token, as `init` or the first `serve` printed it; else as in ALLOWLOG_ADMIN_TOKEN
     #[arg(long)]
     admin_token: Option<String>,
 }

@@ -24,7 +24,7 @@ pub struct Client {
     /// A certificate to trust beside those the machine trusts, as PEM: the server's own, or that of who issued it
     #[arg(long, env = "ALLOWLOG_CA_CERT", value_name = "PEM")]
     ca_cert: Option<PathBuf>,
-    /// The operator's token, as in `admin.token` of the data directory
+    /// The operator's token, as `init` or the first `serve` printed it
     #[arg(long, env = "ALLOWLOG_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: String,
 }

@@ -30,11 +30,11 @@ pub struct Init {
 impl Init {
     pub fn run(self) -> Outcome {
         let name = Name::new(&self.name).map_err(|e| format!("the name {e}"))?;
-        let (_lock, parts) = open(&self.data.path, None, master_key().as_deref().map(String::as_str), String::new(), |_| {})?;
+        let (_lock, mut parts) = open(&self.data.path, None, master_key().as_deref().map(String::as_str), String::new(), |_| {})?;
         if parts.replayed.chain.next_sequence() > 0 {
             return Err(format!("`{}` is initialised already", self.data.path.display()).into());
         }
-        let (store, admin_token) = (Arc::clone(&parts.store), parts.admin_token.clone());
+        let (store, admin_token) = (Arc::clone(&parts.store), parts.admin_token.take_drawn().unwrap_or_default());
         let (app, threads) = App::start(parts)?;
         let created = runtime()?.block_on(app.create_workspace(name, self.plan));
         drop(app);
@@ -47,7 +47,7 @@ impl Init {
                 json!({
                     "workspace_id": created.workspace_id,
                     "api_key": api_key,
-                    "admin_token": admin_token,
+                    "admin_token": *admin_token,
                     "key_id": created.key_id,
                 })
             ))?;
@@ -56,7 +56,7 @@ impl Init {
             say(format_args!("  workspace    {}", created.workspace_id))?;
             say(format_args!("  API key      {api_key}"))?;
             say(format_args!("  signing key  {}", created.key_id))?;
-            say(format_args!("  admin token  {admin_token}"))?;
+            say(format_args!("  admin token  {}", *admin_token))?;
         }
         Ok(ExitCode::SUCCESS)
     }

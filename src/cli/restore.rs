@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{DataArgument, Outcome, master_key, progress, say};
+use crate::admin_token::AdminToken;
 use crate::data_dir::{DataDir, write_durably};
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::log::StoreError;
@@ -56,8 +57,8 @@ impl Restore {
         if master_key().is_none() && !directory.path().join("master.key").exists() {
             notes.push("master.key is missing: put it back, or give it in ALLOWLOG_MASTER_KEY; no backup has it".to_owned());
         }
-        if !directory.path().join("admin.token").exists() {
-            notes.push("admin.token is missing: another one is drawn at the next start".to_owned());
+        if !AdminToken::is_kept(&directory) {
+            notes.push("there is no admin token: `allowlog admin-token rotate` draws one; no backup has it".to_owned());
         }
         say(json!({
             "records": chain.next_sequence(),

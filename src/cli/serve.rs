@@ -138,7 +138,8 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
-        let parts = Parts { refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
+        let mut parts = Parts { refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
+        let admin_token = parts.admin_token.take_drawn();
         let (app, mut threads) = App::start(parts)?;
         let operations_url = format!("http://{}", operations.local_addr()?);
         say(format_args!(
@@ -149,7 +150,7 @@ impl Serve {
         if records == 0 {
             let name = Name::new("default").map_err(|e| e.to_string())?;
             let (created, api_key) = app.create_workspace(name, Plan::Enterprise).await?;
-            welcome(&url, &created.workspace_id.to_string(), &api_key, &app.admin_token)?;
+            welcome(&url, &created.workspace_id.to_string(), &api_key, admin_token.as_deref().map_or("", |text| text))?;
             if self.demo {
                 demo::run(http::router(app.clone()), &api_key).await?;
             }

@@ -4,7 +4,6 @@ use allowlog_proto::id::WorkspaceId;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use subtle::ConstantTimeEq as _;
 
 use super::routes::{Routes, delete, get, patch, post};
 use super::{ApiError, call};
@@ -46,8 +45,7 @@ impl FromRequestParts<App> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let genuine = |token: &str| bool::from(token.as_bytes().ct_eq(app.admin_token.as_bytes()));
-        let token = call::bearer(&parts.headers).filter(|token| !token.is_empty() && genuine(token));
+        let token = call::bearer(&parts.headers).filter(|token| app.admin_token.is(token));
         token.map(|_| Self).ok_or_else(ApiError::unauthorized_operator)
     }
 }

@@ -9,5 +9,6 @@ mod process;
 mod quickstart;
 mod restore;
 mod search;
+mod secrets;
 mod telemetry;
 mod tls;

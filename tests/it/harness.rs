@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use allowlog::admin_token::AdminToken;
 use allowlog::app::{App, Parts, Threads};
 use allowlog::chance;
 use allowlog::clock::Clock;
@@ -86,7 +87,7 @@ impl Server {
             clock: clock.clone(),
             ids: Ids::new(chance::numbers()),
             public_url: "https://allow.example/".to_owned(),
-            admin_token: ADMIN_TOKEN.to_owned(),
+            admin_token: AdminToken::of(ADMIN_TOKEN),
             refuses_emails: false,
         };
         change(&mut parts);

@@ -170,12 +170,19 @@ fn secrets_that_are_gone_or_worthless_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     init(&data);
-    let (master, token) = (data.join("master.key"), data.join("admin.token"));
+    let (master, token) = (data.join("master.key"), data.join("admin.hash"));
     let sound = fs::read(&token).unwrap();
     for worthless in ["", "\n", "short", "of a length that would do\nbut in two lines"] {
         fs::write(&token, worthless).unwrap();
         assert!(refused_to_serve(&data, None).contains("holds no secret"));
     }
+    fs::write(&token, "x".repeat(64)).unwrap();
+    assert!(refused_to_serve(&data, None).contains("`allowlog admin-token rotate` draws another"));
+    fs::remove_file(&token).unwrap();
+    let process = Process::serve(&data, &[]);
+    let refused = run(&["workspace", "list", "--url", &process.url, "--admin-token", "x"]);
+    assert!(text(&refused.stderr).contains("Invalid admin token"), "checks are served, and nobody operates");
+    assert_eq!(process.terminate(), Some(0));
     fs::write(&token, &sound).unwrap();
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(refused_to_serve(&data, None).contains("chmod 600"));
@@ -198,6 +205,23 @@ fn secrets_that_are_gone_or_worthless_are_refused() {
     fs::remove_dir(data.join("log")).unwrap();
     fs::rename(directory.path().join("elsewhere"), data.join("log")).unwrap();
     assert_eq!(Process::serve(&data, &[]).terminate(), Some(0));
+}
+
+#[test]
+fn a_rotated_admin_token_takes_the_place_of_the_one_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let before = init(directory.path())["admin_token"].as_str().unwrap().to_owned();
+    let process = Process::serve(directory.path(), &[]);
+    assert!(text(&run(&["admin-token", "rotate", "--data", data]).stderr).contains("in use by another allowlog process"));
+    let lists =
+        |process: &Process, token: &str| run(&["workspace", "list", "--url", &process.url, "--admin-token", token]).status.success();
+    assert!(lists(&process, &before));
+    assert_eq!(process.terminate(), Some(0));
+    let after = text(&run(&["admin-token", "rotate", "--data", data]).stdout).trim().to_owned();
+    let process = Process::serve(directory.path(), &[]);
+    assert_eq!((lists(&process, &before), lists(&process, &after)), (false, true));
+    assert_eq!(process.terminate(), Some(0));
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub struct Process {
     child: Child,
     /// Held open: a server whose reader has gone away must not be tested by accident.
     stdout: BufReader<ChildStdout>,
-    stderr: BufReader<ChildStderr>,
+    /// Nothing if it was sent elsewhere.
+    stderr: Option<BufReader<ChildStderr>>,
     pub url: String,
     pub operations_url: String,
     data: PathBuf,
@@ -74,7 +75,7 @@ impl Process {
             child.kill().unwrap();
             panic!("{line:?}: {}", text(&child.wait_with_output().unwrap().stderr));
         };
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map(BufReader::new);
         Self { child, stdout, stderr, url: url.to_owned(), operations_url: operations_url.to_owned(), data: data.to_owned() }
     }
 
@@ -95,8 +96,14 @@ impl Process {
         let mut line = String::new();
         while !line.contains(said) {
             line.clear();
-            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "the telemetry ends before `{said}`");
+            let stderr = self.stderr.as_mut().expect("a telemetry that can be read");
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the telemetry ends before `{said}`");
         }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL: no destructor, no flush, no goodbye.
@@ -124,7 +131,7 @@ impl Process {
     pub fn terminate_saying(mut self) -> (Option<i32>, String) {
         self.ask_to_stop();
         let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
+        self.stderr.as_mut().expect("a telemetry that can be read").read_to_string(&mut said).unwrap();
         let code = self.child.wait().unwrap().code();
         audit(&self.data);
         (code, said)

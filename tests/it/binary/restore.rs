@@ -85,7 +85,7 @@ fn a_backup_of_a_running_server_becomes_another_one() {
     let whole = verified(&data);
     assert_eq!((&stopped["records"], &stopped["head"]), (&whole["records"], &whole["head"]));
     assert!(made["records"].as_u64() < whole["records"].as_u64());
-    for secret in ["master.key", "admin.token"] {
+    for secret in ["master.key", "admin.hash"] {
         let secret = fs::read_to_string(data.join(secret)).unwrap();
         let backup = fs::read(&second).unwrap();
         let decoded = data_encoding::HEXLOWER.decode(secret.trim().rsplit('_').next().unwrap().as_bytes()).unwrap();
