@@ -13,9 +13,9 @@
 //! *.set-aside-N what a restore, or a volume made again, took the place of
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -199,7 +199,7 @@ fn finish(path: &Path) -> Result<Vec<PathBuf>, DataDirError> {
     restoring::finish(&OsFiles, path).map_err(|error| DataDirError::Restored(error.to_string()))
 }
 
-/// Makes a directory, and makes its name durable.
+/// Makes a directory that only its owner can look into, and makes its name durable.
 ///
 /// # Errors
 /// If the operating system refuses.
@@ -209,7 +209,7 @@ pub fn make_directory(path: &Path) -> Result<(), DataDirError> {
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_directory(parent)?;
-    fs::create_dir(path).map_err(failed("create", path))?;
+    DirBuilder::new().mode(0o700).create(path).map_err(failed("create", path))?;
     File::open(parent).and_then(|directory| directory.sync_all()).map_err(failed("sync", parent))
 }
 

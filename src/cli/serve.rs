@@ -89,13 +89,13 @@ pub struct Serve {
     #[arg(long, env = "ALLOWLOG_TELEMETRY_JSON", value_parser = clap::builder::BoolishValueParser::new())]
     telemetry_json: bool,
     /// Send traces to the OpenTelemetry collector at this address, over plain HTTP, as in http://127.0.0.1:4318
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = absolute_url)]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = endpoint)]
     otlp_endpoint: Option<String>,
 }
 
 impl Serve {
     pub fn run(self) -> Outcome {
-        let traces = telemetry::start(self.telemetry_json, self.otlp_endpoint.as_deref())?;
+        let traces = telemetry::start(self.telemetry_json, self.otlp_endpoint.as_deref().filter(|url| !url.is_empty()))?;
         let runtime = runtime()?;
         let served = runtime.block_on(self.serve());
         // A connection that is still open holds the engine. With the runtime its task ends, whatever the client does.
@@ -257,6 +257,11 @@ fn absolute_url(text: &str) -> Result<String, String> {
     let url: axum::http::Uri = text.parse().map_err(|e| format!("{e}"))?;
     let plain = url.query().is_none() && matches!(url.scheme_str(), Some("http" | "https"));
     if plain { Ok(text.to_owned()) } else { Err("must be an absolute http or https URL without a query".to_owned()) }
+}
+
+/// An empty variable is one that is not set: so OpenTelemetry has it.
+fn endpoint(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { absolute_url(text) }
 }
 
 /// What a new directory says, once.

@@ -48,6 +48,32 @@ async fn a_failed_append_is_503_and_the_state_is_what_the_log_says() {
     }
 }
 
+#[tokio::test]
+async fn metrics_are_answered_while_the_writer_stands_still() {
+    let server = Server::start().await;
+    let scrape = async || send(&server.operations, Request::get("/metrics").body(Body::empty()).unwrap()).await;
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let (enter, entered) = tokio::sync::oneshot::channel();
+    let hold = server.app().engine.read(move |_, _| {
+        let _ = enter.send(());
+        let _ = gate.recv();
+    });
+    let mut waits = std::pin::pin!(server.app().engine.read(|_, _| ()));
+    let look = async {
+        entered.await.unwrap();
+        assert!(tokio::select! { biased; _ = &mut waits => false, () = std::future::ready(()) => true }, "it waits its turn");
+        let metrics = scrape().await;
+        assert_eq!(metrics.status, StatusCode::OK);
+        assert!(metrics.text.contains("\nallowlog_queue_depth 1\n"), "{}", metrics.text);
+        assert!(metrics.text.contains("\nallowlog_log_head ") && !metrics.text.contains("allowlog_state_entries"), "{}", metrics.text);
+        go.send(()).unwrap();
+    };
+    let (held, ()) = tokio::join!(hold, look);
+    held.unwrap();
+    waits.await.unwrap();
+    assert!(scrape().await.text.contains("allowlog_state_entries"), "and is whole again");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn random_faults_under_load_lose_nothing_that_was_answered() {
     let store = Arc::new(MemoryStore::new());

@@ -18,6 +18,7 @@ fn init_shows_everything_once() {
     let made = init(&data);
     let names: Vec<_> = made.as_object().unwrap().keys().cloned().collect();
     assert_eq!(names, ["admin_token", "api_key", "key_id", "workspace_id"]);
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700, "the log is not for everybody on the machine");
     let again = run(&["init", "--data", data.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("initialised already"), "{}", text(&again.stderr));

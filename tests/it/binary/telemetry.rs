@@ -38,7 +38,9 @@ async fn each_line_reads_alone_and_names_its_request() {
     let printed = directory.path().join("printed");
     let data = directory.path().join("data");
     let file = || Stdio::from(std::fs::File::create(&printed).unwrap());
-    let mut process = Process::serve_as(printing("debug"), &data, &["--telemetry-json"], file());
+    let mut command = printing("debug");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", ""); // as good as not set
+    let mut process = Process::serve_as(command, &data, &["--telemetry-json"], file());
     let api_key = process.value_behind("API key");
     check(&process, &api_key, "mine-1", &[]).await;
     assert_eq!(process.terminate(), Some(0));
