@@ -89,7 +89,9 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     crate::http::tls::install();
-    hardening::keep_memory_private();
+    if let Err(error) = hardening::keep_memory_private() {
+        complain(format_args!("the memory of this process cannot be kept private: {error}"));
+    }
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Init(init) => init.run(),
