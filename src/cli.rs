@@ -127,5 +127,7 @@ fn say(line: impl Display) -> io::Result<()> {
 
 /// A runtime for the commands that need one.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    // Answers come from the writer's thread, by way of the global queue. Whoever is answered goes before whoever only begins
+    // to ask: with 1024 clients at once that halves the wait of those who are let in.
+    tokio::runtime::Builder::new_multi_thread().global_queue_interval(2).enable_all().build()
 }

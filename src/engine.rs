@@ -9,24 +9,28 @@ use allowlog_projections::state::State;
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
 use allowlog_proto::time::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::clock::Stopwatch;
 use crate::latch::Latch;
 use crate::writer::{Committed, Input};
 
-/// Commands and reads that may wait for the writer; one more is refused at once. It is what the writer gets through in
-/// some 20 ms: whoever is let in is answered soon, and a longer queue would only let more callers wait for longer.
-pub const QUEUE_LENGTH_MAX: usize = 512;
+/// Callers that may wait for their answers; one more is refused at once. It is what the writer gets through in some 15 ms:
+/// whoever is let in is answered soon, and more room would only let more callers wait for longer.
+pub const CALLERS_MAX: usize = 320;
+/// Questions whether the writer is there, which are asked whatever the load.
+const PROBES_MAX: usize = 16;
 
-// More than one commit takes, so that the next one has something to do.
-const _: () = assert!(QUEUE_LENGTH_MAX >= 2 * COMMIT_COMMANDS_MAX);
+// One commit is not all that may wait: the next one has something to do.
+const _: () = assert!(CALLERS_MAX > COMMIT_COMMANDS_MAX);
 
 /// Asks the writer. Cheap to clone; the writer ends when the last one is gone.
 #[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Input>,
+    /// A permit for each caller that may wait.
+    callers: Arc<Semaphore>,
     latch: Arc<Latch>,
 }
 
@@ -53,8 +57,8 @@ impl From<Rejected> for Failure {
 impl Engine {
     /// A handle and the queue it fills.
     pub fn new(latch: Arc<Latch>) -> (Self, mpsc::Receiver<Input>) {
-        let (queue, receiver) = mpsc::channel(QUEUE_LENGTH_MAX);
-        (Self { queue, latch }, receiver)
+        let (queue, receiver) = mpsc::channel(CALLERS_MAX + PROBES_MAX);
+        (Self { queue, callers: Arc::new(Semaphore::new(CALLERS_MAX)), latch }, receiver)
     }
 
     /// Decides a command; answers once its events are durable.
@@ -63,7 +67,7 @@ impl Engine {
     /// Says who must act.
     pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
         let (answer, answered) = oneshot::channel();
-        self.enter(Input::Command { command, answer, entered: Stopwatch::start() })?;
+        let _room = self.enter(Input::Command { command, answer, entered: Stopwatch::start() })?;
         // From the queue to the disk.
         let committed = answered.instrument(tracing::debug_span!("commit")).await;
         committed.unwrap_or(Err(Failure::Unavailable))
@@ -75,7 +79,7 @@ impl Engine {
     /// Says who must act.
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&State, Timestamp) -> T + Send + 'static) -> Result<T, Failure> {
         let (answer, answered) = oneshot::channel();
-        self.enter(Input::Read(Box::new(move |state, now| {
+        let _room = self.enter(Input::Read(Box::new(move |state, now| {
             let value = read(state, now);
             Box::new(move |stored| {
                 // A reader that has gone away does not need the answer.
@@ -114,14 +118,19 @@ impl Engine {
         read.await?.map_err(Failure::Rejected)
     }
 
-    /// Whether commands are taken. Asking makes a writer that takes none try to go on.
+    /// Whether commands are taken; answers in its turn, whatever the load. Asking makes a writer that takes none try to go on.
     ///
     /// # Errors
     /// Says who must act.
     pub async fn probe(&self) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
-        self.enter(Input::Probe(answer))?;
+        self.queue.try_send(Input::Probe(answer)).map_err(refused)?;
         answered.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Whether as many wait as may: who asks now would be refused.
+    pub fn is_full(&self) -> bool {
+        self.callers.available_permits() == 0
     }
 
     /// Why commands are refused, if they are.
@@ -134,10 +143,16 @@ impl Engine {
         (self.queue.max_capacity().saturating_sub(self.queue.capacity()), self.queue.max_capacity())
     }
 
-    fn enter(&self, input: Input) -> Result<(), Failure> {
-        self.queue.try_send(input).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Busy,
-            mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
-        })
+    /// Puts something into the queue. What is returned is held until the caller has its answer.
+    fn enter(&self, input: Input) -> Result<SemaphorePermit<'_>, Failure> {
+        let room = self.callers.try_acquire().map_err(|_| Failure::Busy)?;
+        self.queue.try_send(input).map(|()| room).map_err(refused)
+    }
+}
+
+fn refused(error: mpsc::error::TrySendError<Input>) -> Failure {
+    match error {
+        mpsc::error::TrySendError::Full(_) => Failure::Busy,
+        mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
     }
 }

@@ -17,6 +17,7 @@ use self::routes::Routes;
 use crate::app::App;
 use crate::chance;
 use crate::clock::Stopwatch;
+use crate::engine::Failure;
 use crate::telemetry::metrics::metrics;
 use crate::telemetry::traces;
 
@@ -46,13 +47,15 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Everything on the API's listener.
 pub fn router(app: App) -> Router {
-    stack(routes().into_router().with_state(app))
+    let routes = routes().into_router().with_state(app.clone());
+    stack(routes.layer(from_fn_with_state(app, unless_full)))
 }
 
 /// The same, with a limit on how often each API key may call.
 pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
     let routes = routes().into_router().with_state(app.clone());
-    stack(routes.layer(from_fn_with_state((app, Arc::new(rate_limits)), rate_limit::hold)))
+    let routes = routes.layer(from_fn_with_state((app.clone(), Arc::new(rate_limits)), rate_limit::hold));
+    stack(routes.layer(from_fn_with_state(app, unless_full)))
 }
 
 /// Every route of every face, with what the document says of it.
@@ -93,6 +96,11 @@ async fn bounded_head(request: Request, next: Next) -> Result<Response<Body>, Ap
         _ => return Ok(next.run(request).await),
     };
     Err(answered(request, error).await)
+}
+
+/// Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
+async fn unless_full(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    if app.engine.is_full() { Err(Failure::Busy.into()) } else { Ok(next.run(request).await) }
 }
 
 async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use allowlog::engine::CALLERS_MAX;
 use allowlog::http::{HEADER_BYTES_MAX, REQUESTS_MAX, URI_BYTES_MAX, stack};
 use axum::Router;
 use axum::body::Body;
@@ -151,4 +152,45 @@ async fn a_stranger_is_refused_whatever_comes_behind() {
     let body = || Body::from(vec![b'x'; 1024 * 1024]);
     assert_eq!(send(&server.router, Request::post("/v1/check").body(body()).unwrap()).await.error().0, 401);
     assert_eq!(send(&router, Request::post("/unknown").body(body()).unwrap()).await.error().0, 404);
+}
+
+#[tokio::test]
+async fn when_too_many_wait_for_the_writer_the_next_is_refused_at_once() {
+    let server = Server::start().await;
+    let engine = server.app().engine.clone();
+    // The writer is held up by the first; the others wait behind it.
+    let (go_on, held_up) = std::sync::mpsc::channel::<()>();
+    let first = {
+        tokio::spawn({
+            let engine = engine.clone();
+            async move { engine.read(move |_, _| held_up.recv().is_err()).await }
+        })
+    };
+    let others: Vec<_> = (1..CALLERS_MAX)
+        .map(|_| {
+            tokio::spawn({
+                let engine = engine.clone();
+                async move { engine.read(|_, _| ()).await }
+            })
+        })
+        .collect();
+    while !engine.is_full() {
+        tokio::task::yield_now().await;
+    }
+    for path in ["/v1/escalations", "/v1/receipts", "/v1/authorizations"] {
+        let refused = server.get(path).await;
+        assert_eq!(refused.error(), (503, "service_unavailable".into()));
+        assert_eq!(refused.headers["retry-after"], "1");
+    }
+    let operations = server.operations.clone();
+    let ready = tokio::spawn(async move { send(&operations, Request::get("/readyz").body(Body::empty()).unwrap()).await });
+    tokio::task::yield_now().await;
+    assert!(!ready.is_finished(), "readiness is asked in its turn");
+    drop(go_on);
+    assert_eq!(ready.await.unwrap().status, StatusCode::OK, "a server with much to do is ready");
+    assert_eq!(first.await.unwrap(), Ok(true));
+    for other in others {
+        assert_eq!(other.await.unwrap(), Ok(()), "who was let in is answered");
+    }
+    assert_eq!(server.get("/v1/escalations").await.status, StatusCode::OK);
 }

@@ -1,7 +1,7 @@
 //! A run: what the dice say happens to the server, step by step, and what must be true after each step.
 
 use allowlog::clock::Clock;
-use allowlog::engine::QUEUE_LENGTH_MAX;
+use allowlog::engine::CALLERS_MAX;
 use allowlog::log::Store as _;
 use allowlog::log::memory::{Fault, MemoryStore};
 use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
@@ -178,7 +178,7 @@ impl<'k> Run<'k> {
         let Some(credential) = self.ledger.credentials().last().copied().cloned() else { return };
         let full = self.dice.percent(30);
         let others = self.draw(4);
-        let count = if full { QUEUE_LENGTH_MAX - others.len() } else { COMMIT_COMMANDS_MAX };
+        let count = if full { CALLERS_MAX - others.len() } else { COMMIT_COMMANDS_MAX };
         let mut items = vec![Item::Authenticate(credential); count];
         items.extend(others);
         self.ledger.count("batch that passes the limit of a commit");
