@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -38,7 +38,8 @@ pub use error::ApiError;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request that takes longer is given up; the writer answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests in flight on one listener; one more is refused at once. With the largest bodies they hold 256 MiB.
+/// Requests without a body in flight on one listener; one more is refused at once. A body may be slow to come, so that
+/// strangers could hold every permit; calls that have one are bounded by the engine, once it is there.
 pub const REQUESTS_MAX: usize = 1024;
 /// Path and query of a request, in bytes.
 pub const URI_BYTES_MAX: usize = 8 * 1024;
@@ -104,6 +105,9 @@ async fn unless_full(State(app): State<App>, request: Request, next: Next) -> Re
 }
 
 async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    if !request.body().is_end_stream() {
+        return Ok(next.run(request).await);
+    }
     let Ok(_room) = room.try_acquire() else { return Err(ApiError::unavailable("Too many requests are in flight; try again shortly")) };
     Ok(next.run(request).await)
 }

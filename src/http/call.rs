@@ -15,6 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
 
 use super::ApiError;
 use crate::api_key;
@@ -23,6 +24,11 @@ use crate::app::App;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body that takes longer is the caller's fault, and is told so before the request as a whole takes too long.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of all bodies together that have arrived in part. What has arrived whole waits for the writer, if it is let in.
+const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A permit for each of them.
+static BODIES: Semaphore = Semaphore::const_new(BODIES_BYTES_MAX);
 
 /// The API key of the request, as far as it can be one.
 pub fn credential(app: &App, headers: &HeaderMap) -> Result<Credential, ApiError> {
@@ -165,14 +171,32 @@ async fn read_json(request: Request, limit_bytes: usize) -> Result<(Value, Bytes
 }
 
 async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
-    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit_bytes).collect()).await else {
-        return Err(ApiError::bad_request("The body did not arrive in time"));
-    };
-    match read {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit_bytes)),
-        Err(_) => Err(ApiError::bad_request("The body was cut off")),
+    match tokio::time::timeout(BODY_TIMEOUT, collect(Limited::new(body, limit_bytes))).await {
+        Ok(Err(Unread::TooLong)) => Err(ApiError::too_large(limit_bytes)),
+        Ok(Err(Unread::CutOff)) => Err(ApiError::bad_request("The body was cut off")),
+        Ok(Err(Unread::NoRoom)) => Err(ApiError::unavailable("Too many bodies are on their way; try again shortly")),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Err(_) => Err(ApiError::bad_request("The body did not arrive in time")),
     }
+}
+
+/// Why a body is not there.
+enum Unread {
+    TooLong,
+    CutOff,
+    NoRoom,
+}
+
+async fn collect(mut body: Limited<Body>) -> Result<Bytes, Unread> {
+    let (mut collected, mut room) = (Vec::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| if error.is::<LengthLimitError>() { Unread::TooLong } else { Unread::CutOff })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let bytes = u32::try_from(data.len()).map_err(|_| Unread::TooLong)?;
+        room.push(BODIES.try_acquire_many(bytes).map_err(|_| Unread::NoRoom)?);
+        collected.extend_from_slice(&data);
+    }
+    Ok(collected.into())
 }
 
 /// A cursor that the list has not given.

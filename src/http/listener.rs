@@ -3,11 +3,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -168,6 +171,43 @@ async fn handshake<I: AsyncRead + AsyncWrite + Unpin>(tls: &Tls, io: I, server: 
     }
 }
 
+/// A body on its way. Until all of it is there, its connection waits for the client: one that never comes holds no place
+/// that others want.
+struct Arriving {
+    body: Incoming,
+    place: Arc<Place>,
+}
+
+impl Arriving {
+    fn new(body: Incoming, place: Arc<Place>) -> Self {
+        if body.is_end_stream() {
+            place.begin();
+        }
+        Self { body, place }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.place.begin();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Requests and answers of one connection, until it ends.
 async fn converse<I>(io: I, server: Server, place: Place) -> hyper::Result<()>
 where
@@ -176,11 +216,11 @@ where
     let Server { router, limits, mut stop, .. } = server;
     let place = Arc::new(place);
     let (answering, leaving) = (Arc::clone(&place), place);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, place) = (router.clone(), Arc::clone(&answering));
         async move {
-            place.begin();
-            let answer = router.oneshot(request.map(Body::new)).await;
+            let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&place))));
+            let answer = router.oneshot(request).await;
             place.end();
             answer
         }

@@ -197,6 +197,33 @@ async fn one_more_than_there_is_room_for_takes_the_place_of_who_waited_longest()
 }
 
 #[tokio::test]
+async fn bodies_that_do_not_come_hold_no_place() {
+    let server = Server::start().await;
+    let door = Door::open(server.router.clone(), Limits::of(4)).await;
+    let head = |key: &str| format!("POST /v1/check HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: 2\r\n\r\n");
+    let mut slow = Vec::new();
+    for key in ["x", &server.api_key].iter().cycle().take(40) {
+        let mut client = door.connect().await;
+        client.write_all(format!("{}{{", head(key)).as_bytes()).await.unwrap();
+        slow.push(client);
+    }
+    let mut client = door.connect().await;
+    client.write_all(format!("{}{{}}", head(&server.api_key)).as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+    for client in &mut slow[..20] {
+        assert_eq!(rest(client).await, "", "sent away, and not after a timeout: that would be an answer");
+    }
+    // One that comes after all is answered.
+    let last = slow.last_mut().unwrap();
+    last.write_all(b"}").await.unwrap();
+    last.shutdown().await.unwrap();
+    assert!(rest(last).await.starts_with("HTTP/1.1 422"));
+    door.close().await;
+}
+
+#[tokio::test]
 async fn who_is_being_answered_is_not_sent_away() {
     let (router, gate, entered) = gated();
     let door = Arc::new(Door::open(router, Limits::of(1)).await);

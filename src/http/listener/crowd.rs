@@ -15,7 +15,7 @@ pub struct Crowd {
     waiting: Mutex<Waiting>,
 }
 
-/// Connections without a request in flight, by when they came to be so: the first has waited longest.
+/// Connections without a request that has arrived whole and is not yet answered, by when they came to be so: the first has waited longest.
 #[derive(Default)]
 struct Waiting {
     last: u64,
@@ -25,7 +25,7 @@ struct Waiting {
 /// What a connection has of the crowd's room, until it is dropped.
 pub struct Place {
     crowd: Arc<Crowd>,
-    /// Its number among those that wait; 0 while a request is in flight.
+    /// Its number among those that wait; 0 while a request is answered.
     number: AtomicU64,
     leave: Arc<Notify>,
     _room: OwnedSemaphorePermit,
@@ -78,19 +78,21 @@ impl Crowd {
 }
 
 impl Place {
-    /// A request is in flight.
+    /// A request has arrived.
     pub fn begin(&self) {
         let number = self.number.swap(0, Ordering::Relaxed);
         self.crowd.waiting().connections.remove(&number);
     }
 
-    /// None is any more.
+    /// It has been answered.
     pub fn end(&self) {
         let mut waiting = self.crowd.waiting();
         waiting.last = waiting.last.saturating_add(1);
         let number = waiting.last;
+        // A request may be answered before it has arrived.
+        let before = self.number.swap(number, Ordering::Relaxed);
+        waiting.connections.remove(&before);
         waiting.connections.insert(number, Arc::clone(&self.leave));
-        self.number.store(number, Ordering::Relaxed);
     }
 
     pub fn is_answering(&self) -> bool {
