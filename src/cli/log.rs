@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::client::workspace_id;
 use super::{DataArgument, Outcome, progress, say};
-use crate::log::Store as _;
+use crate::log::{Store as _, StoreError};
 use crate::opening::open_log;
 
 #[derive(Debug, Subcommand)]
@@ -53,11 +53,15 @@ fn verify(data: &DataArgument) -> Outcome {
     let (mut frames, mut workspaces) = (0_u64, BTreeSet::new());
     let mut problem = None;
     for frame in store.scan(0) {
-        let admitted = frame.map_err(|e| e.to_string()).and_then(|frame| {
+        let stored = frame.map_err(|e| match e {
+            StoreError::Damaged { sequence, .. } => (sequence, e.to_string()),
+            _ => (chain.next_sequence(), e.to_string()),
+        });
+        let admitted = stored.and_then(|frame| {
             let each = |_, record: &allowlog_proto::record::Record, _| {
                 workspaces.insert(record.workspace_id);
             };
-            chain.admit(&frame, each).map_err(|e| e.to_string())
+            chain.admit(&frame, each).map_err(|e| (e.sequence, e.to_string()))
         });
         if let Err(e) = admitted {
             problem = Some(e);
@@ -67,13 +71,16 @@ fn verify(data: &DataArgument) -> Outcome {
         bar.set_position(chain.next_sequence());
     }
     bar.finish_and_clear();
+    let remedy = problem.as_ref().map(|_| "`allowlog restore` makes a whole log from a backup or an archive, and keeps this one aside");
     let summary = json!({
         "ok": problem.is_none(),
         "records": chain.next_sequence(),
         "frames": frames,
         "workspaces": workspaces.len(),
         "head": chain.frame_hash(),
-        "problem": problem,
+        "problem": problem.as_ref().map(|(_, text)| text),
+        "first_bad_sequence": problem.as_ref().map(|(sequence, _)| sequence),
+        "remedy": remedy,
     });
     say(summary)?;
     Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -20,6 +20,7 @@ use super::{DiskOptions, DiskStore, lock};
 use crate::log::{Store, StoreError};
 
 mod archive;
+mod crashes;
 mod damage;
 mod limits;
 mod restoring;

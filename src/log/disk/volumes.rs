@@ -372,6 +372,11 @@ impl Volumes {
     fn begin(&self, first: u64) -> Result<(), StoreError> {
         let path = self.path(first);
         let new = path.with_extension("new");
+        if path.exists() {
+            // Of an earlier try, which was told that its name is not durable. It is in no row, and so it is empty.
+            drop(fs::remove_dir_all(&new));
+            self.files.rename(&path, &new).map_err(cannot("rename", &path))?;
+        }
         if new.exists() {
             fs::remove_dir_all(&new).map_err(cannot("remove", &new))?;
         }

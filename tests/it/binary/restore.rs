@@ -168,10 +168,30 @@ fn log_verify_names_the_first_bad_sequence_and_what_can_be_done() {
     let served = Served::start();
     let Served { root: _root, data, process, .. } = served;
     assert_eq!(process.terminate(), Some(0));
+    let verify = || run(&["log", "verify", "--data", data.to_str().unwrap()]);
+    let db = data.join("log/00000000000000000000/db");
+    let whole = fs::read(&db).unwrap();
+    let mut named = 0;
+    for frame in memchr::memmem::find_iter(&whole, b"ALF1") {
+        let mut bytes = whole.clone();
+        bytes[frame + 90] ^= 1;
+        fs::write(&db, bytes).unwrap();
+        let output = verify();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        if output.status.code() == Some(1) {
+            named += 1;
+            assert!(said.contains("sequence") && said.contains("allowlog restore"), "{said}");
+            if let Ok(summary) = serde_json::from_slice::<Value>(&output.stdout) {
+                assert!(summary["first_bad_sequence"].is_u64(), "{said}");
+            }
+        }
+    }
+    assert!(named > 0, "an altered frame is noticed");
+    fs::write(&db, whole).unwrap();
     for file in fs::read_dir(data.join("journal")).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();
     }
-    let output = run(&["log", "verify", "--data", data.to_str().unwrap()]);
+    let output = verify();
     refused(&output, "the log is damaged at sequence 0");
     assert!(text(&output.stderr).contains("allowlog restore"));
 }

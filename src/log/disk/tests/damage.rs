@@ -204,17 +204,62 @@ fn no_flipped_bit_goes_unnoticed_or_does_harm() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.iter().take(20).cloned().collect::<Vec<_>>().join("\n"));
 }
 
+/// With an archive beside it, damage in what is settled heals by itself.
+#[test]
+fn a_flipped_bit_in_a_sealed_volume_heals_from_the_archive() {
+    let number = |name: &str, default: usize| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (count, seed) = (number("ALLOWLOG_FLIPS", FLIPS) / 8, number("ALLOWLOG_FLIP_SEED", 1) as u64);
+    let archive = tempfile::tempdir().unwrap();
+    let [_, left] = left(seed);
+    {
+        let image = crash(left.dir.path());
+        let store = DiskStore::open(image.path(), DiskOptions { archive: Some(archive.path().to_owned()), ..small() }).unwrap();
+        let goal = crate::log::disk::lock(&store.shared.journal).archive_goal();
+        store.wait_for_archive(goal).unwrap();
+    }
+    let (mut healed, mut named) = (0, 0);
+    let places = draw(&left, count * 3, &mut Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
+    for place in places.iter().filter(|place| !place.path.to_string_lossy().ends_with(".journal")).take(count) {
+        let image = flipped(&left, place);
+        let options = DiskOptions { archive: Some(crash(archive.path()).keep()), ..small() };
+        let copy = options.archive.clone().unwrap();
+        match DiskStore::open(image.path(), options) {
+            Ok(store) => match store.scan(0).find_map(Result::err) {
+                None => {
+                    assert_same(&audit(&store), &left.frames, &format!("{place:?}"));
+                    healed += 1;
+                }
+                Some(error) => {
+                    assert!(matches!(error, StoreError::Damaged { .. }), "{place:?}: {error:?}");
+                    named += 1;
+                }
+            },
+            Err(error) => {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{place:?}: {error:?}");
+                named += 1;
+            }
+        }
+        fs::remove_dir_all(copy).unwrap();
+    }
+    println!("{healed} healed or harmless, {named} named");
+    assert!(named * 20 <= healed, "{healed} healed or harmless, {named} named");
+}
+
 fn flip(left: &Left, place: &Place) -> Result<(), Outcome> {
+    if let Ok(trace) = std::env::var("ALLOWLOG_FLIP_TRACE") {
+        // What a process that did not survive was at.
+        fs::write(format!("{trace}.{:?}", std::thread::current().id()), format!("{place:?}")).unwrap();
+    }
+    probe(flipped(left, place).path(), &left.frames)
+}
+
+fn flipped(left: &Left, place: &Place) -> TempDir {
     let image = crash(left.dir.path());
     let path = image.path().join(place.path.strip_prefix(left.dir.path()).unwrap());
     let mut bytes = fs::read(&path).unwrap();
     bytes[place.byte] ^= 1 << (place.byte % 8);
     fs::write(&path, bytes).unwrap();
-    if let Ok(trace) = std::env::var("ALLOWLOG_FLIP_TRACE") {
-        // What a process that did not survive was at.
-        fs::write(format!("{trace}.{:?}", std::thread::current().id()), format!("{place:?}")).unwrap();
-    }
-    probe(image.path(), &left.frames)
+    image
 }
 
 /// Copies, spoils, and says what comes of it.
