@@ -5,7 +5,9 @@
 //! keys that the log needs. Nothing in here is ever changed or removed.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +29,8 @@ pub(super) struct Archive {
     dir: PathBuf,
     /// Every piece by its first sequence.
     row: Mutex<BTreeMap<u64, Piece>>,
+    /// When the directory of the keys had last changed, and how often its keys were copied since.
+    keys_changed: Mutex<((i64, i64), u32)>,
 }
 
 /// One file of it.
@@ -57,7 +61,7 @@ impl Archive {
             }
             row.insert(name, piece);
         }
-        Ok(Self { files, dir: dir.to_owned(), row: Mutex::new(row) })
+        Ok(Self { files, dir: dir.to_owned(), row: Mutex::new(row), keys_changed: Mutex::default() })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -141,6 +145,19 @@ impl Archive {
         self.write_durably(&path, &whole_file(first, frames))?;
         let piece = Piece { path, first, end: Position::behind(last) };
         lock(&self.row).insert(first.sequence, piece);
+        Ok(())
+    }
+
+    /// Copies the keys if there may be new ones. A change within the same tick of the file system's clock does not show, so
+    /// the directory is looked at twice for each that does.
+    pub(super) fn add_new_keys(&self, keys: &Path) -> Result<(), StoreError> {
+        let changed = fs::metadata(keys).map_or((0, 0), |metadata| (metadata.mtime(), metadata.mtime_nsec()));
+        let (known, times) = *lock(&self.keys_changed);
+        if changed == known && times >= 2 {
+            return Ok(());
+        }
+        self.add_keys(keys)?;
+        *lock(&self.keys_changed) = (changed, if changed == known { times.saturating_add(1) } else { 1 });
         Ok(())
     }
 

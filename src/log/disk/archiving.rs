@@ -80,7 +80,7 @@ impl Archiving {
 
     /// Writes every piece that can be written now, the keys before each so that none is missing that it needs.
     pub(super) fn catch_up(&self, shared: &Arc<Shared>) -> Result<(), StoreError> {
-        self.archive.add_keys(&self.keys)?;
+        self.archive.add_new_keys(&self.keys)?;
         loop {
             let Reach { end, next } = self.archive.reach()?;
             let freed = lock(&shared.journal).archived(end.sequence);

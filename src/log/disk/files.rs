@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub trait Files: Send + Sync {
     /// As the operating system says.
     fn open_to_read(&self, path: &Path) -> io::Result<Handle>;
 
-    /// Makes a file with these contents, replacing what has the name, and makes the contents durable; not yet the name.
+    /// Makes a file with these contents, which its owner alone can read, replacing what has the name, and makes the contents durable; not yet the name.
     ///
     /// # Errors
     /// The file may be there in part.
@@ -126,7 +126,7 @@ impl Files for OsFiles {
     }
 
     fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all_at(bytes, 0)?;
         file.sync_all()
     }
