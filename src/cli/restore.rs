@@ -83,6 +83,9 @@ impl Restore {
         };
         let chain = restoring::build(partial, frames, &options, watch)?;
         bar.finish_and_clear();
+        if chain.next_sequence() == 0 {
+            return Err(format!("there is no log in `{}` to restore", self.from.display()).into());
+        }
         let reach = restoring::reach_of(directory.path(), &options);
         if reach > chain.next_sequence() && !self.accept_loss {
             let (here, there) = (self.data.path.display(), chain.next_sequence());

@@ -136,6 +136,10 @@ fn a_backup_that_was_cut_or_a_key_that_does_not_fit_is_refused() {
     fs::write(&backup, flipped).unwrap();
     refused(&restore(&backup, &data, &[]), "cannot be used");
     fs::write(&backup, bytes).unwrap();
+    let nothing = served.path("nothing");
+    fs::create_dir(&nothing).unwrap();
+    refused(&restore(&nothing, &data, &[]), "there is no log in");
+    assert!(!data.join("log").exists() && !data.join("restored").exists());
     // The master key of another server opens none of the signing keys.
     super::process::init(&data);
     refused(&restore(&backup, &data, &[]), "cannot be unsealed");
