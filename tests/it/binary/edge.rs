@@ -64,7 +64,7 @@ async fn a_stop_under_load_loses_nothing() {
         for client in clients {
             told.extend(client.await.unwrap());
         }
-        let (code, said) = process.terminate_saying();
+        let (code, said) = process.ended();
         assert!(code == Some(0) && said.contains("stopping") && !said.contains("cut"), "{code:?}: {said}");
         drop(silent);
     }

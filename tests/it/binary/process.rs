@@ -124,14 +124,16 @@ impl Process {
 
     /// SIGTERM; returns the exit code, after a full audit of what the server leaves behind.
     pub fn terminate(self) -> Option<i32> {
-        self.terminate_saying().0
+        self.ask_to_stop();
+        self.ended().0
     }
 
-    /// The same, with what its telemetry said to the end.
-    pub fn terminate_saying(mut self) -> (Option<i32>, String) {
-        self.ask_to_stop();
+    /// Waits for the end of one that was asked to stop: the same, with what its telemetry said up to then.
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
-        self.stderr.as_mut().expect("a telemetry that can be read").read_to_string(&mut said).unwrap();
+        if let Some(stderr) = &mut self.stderr {
+            stderr.read_to_string(&mut said).unwrap();
+        }
         let code = self.child.wait().unwrap().code();
         audit(&self.data);
         (code, said)

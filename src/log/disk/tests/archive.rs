@@ -139,7 +139,8 @@ fn an_archive_that_fails_holds_nothing_up_but_the_reuse_of_files() {
     store.wait_for_archive(1).unwrap_err();
     assert!(archived(archive.path()).is_empty());
     files.mend();
-    store.wait_for_archive(goal(&store)).unwrap();
+    // A try that was under way while the fault was mended may fail still.
+    store.wait_for_archive(goal(&store)).or_else(|_| store.wait_for_archive(goal(&store))).unwrap();
     // The settler makes spares of what was freed.
     while matches!(store.recover(), Err(StoreError::JournalFull(_))) {
         std::thread::yield_now();
