@@ -105,7 +105,7 @@ pub fn components(mut components: ComponentsBuilder, examples: &Examples) -> Com
     components
         .header("RequestId", request_id())
         .security_scheme("api_key", scheme("An API key: `allowly_l1_s001_...`. It opens one workspace."))
-        .security_scheme("admin_token", scheme("The operator's token, from `admin.token` of the data directory."))
+        .security_scheme("admin_token", scheme("The operator's token, as `init`, the first `serve` or `admin-token rotate` printed it."))
 }
 
 fn request_id() -> Header {
