@@ -28,7 +28,7 @@ fn main() {
     let kept = std::env::var_os("ALLOWLOG_BENCH_DIRECTORY").map(PathBuf::from);
     let temporary = fixture::directory();
     let directory = kept.as_deref().unwrap_or(temporary.path());
-    let snapshots = Snapshots::new(Arc::new(OsFiles), directory.join("snapshots"));
+    let snapshots = Snapshots::new(Arc::new(OsFiles), directory.join("snapshots"), zeroize::Zeroizing::new([0; 32]));
     if !directory.join("log").exists() {
         fixture::write(directory, events, usize::try_from(authorizations).unwrap());
         let store = open(directory);

@@ -18,6 +18,7 @@ use crate::data_dir::{DataDir, DataDirError, make_directory, write_durably};
 use crate::log::backup::{SealedKey, sealed_keys};
 
 const SEAL_DOMAIN: &str = "allowlog.signing-key.v1";
+const SNAPSHOT_DOMAIN: &str = "allowlog 2026-11-26 snapshots v1";
 const SECRET_DOMAIN: &str = "allowlog 2026-11-23 api key secrets v1";
 const NONCE_BYTES: usize = 24;
 
@@ -76,6 +77,11 @@ impl MasterKey {
         let bytes = Zeroizing::new(data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).unwrap_or_default());
         let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| KeyringError::MasterKey)?;
         Ok(Self(Zeroizing::new(key)))
+    }
+
+    /// The key that snapshots are hashed with: who can write the disk and has not this cannot make one.
+    pub fn snapshot_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(SNAPSHOT_DOMAIN, &*self.0))
     }
 
     /// A key of chance that is kept nowhere: for tests.

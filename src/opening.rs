@@ -53,7 +53,7 @@ pub fn open(
     let master = MasterKey::load(&directory, master_key)?;
     let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
     let options = DiskOptions { archive, ..DiskOptions::default() };
-    let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots()));
+    let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots(), master.snapshot_key()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
     let replaying = Stopwatch::start();
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;

@@ -1,5 +1,6 @@
 //! Replay: the state again, from the stored bytes and nothing else.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use allowlog_projections::state::State;
@@ -27,7 +28,7 @@ pub enum ReplayError {
     Chain(#[from] ChainError),
 }
 
-/// Frames read, hashed and decoded ahead of the fold.
+/// Frames read and hashed ahead of the fold.
 const AHEAD: usize = 256;
 
 /// Folds the log from its beginning, checking every hash, up to and without `until` if given; `progress` is told how many
@@ -48,7 +49,7 @@ impl Replayed {
     /// Folds what the log holds behind the head, checking every hash, up to and without `until` if given; `progress` is
     /// told how many records have been folded, and ends it when it returns false.
     ///
-    /// One thread reads, hashes and decodes, this one links and folds: each is about half of the work.
+    /// One thread reads and hashes, this one links and folds; whichever is ahead of the other decodes.
     ///
     /// # Errors
     /// Names the first sequence that cannot be trusted. What was folded is then of no further use.
@@ -59,12 +60,20 @@ impl Replayed {
             return Ok(());
         }
         let frames = store.scan(chain.next_sequence());
+        let waiting = &AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (sender, opened) = sync_channel(AHEAD);
             let reader = move || {
                 for frame in frames {
+                    let opened = frame.map(|frame| {
+                        let mut opened = OpenedFrame::open(frame);
+                        if waiting.fetch_add(1, Ordering::Relaxed) > AHEAD / 2 {
+                            opened.decode();
+                        }
+                        opened
+                    });
                     // A receiver that is gone has seen enough.
-                    if sender.send(frame.map(|frame| OpenedFrame::open(&frame))).is_err() {
+                    if sender.send(opened).is_err() {
                         return;
                     }
                 }
@@ -72,7 +81,8 @@ impl Replayed {
             let reader = std::thread::Builder::new().name("replay".to_owned()).spawn_scoped(scope, reader);
             reader.map_err(|source| StoreError::Io { doing: "start a thread that reads the log".to_owned(), source })?;
             for frame in opened {
-                chain.admit_opened(&frame?, |sequence, record, _| {
+                waiting.fetch_sub(1, Ordering::Relaxed);
+                chain.admit_opened(frame?, |sequence, record, _| {
                     if until.is_none_or(|until| sequence < until) {
                         state.apply(record);
                     }

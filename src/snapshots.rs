@@ -3,7 +3,8 @@
 //! A snapshot is made from the log alone, beside the writer, and any doubt about one throws it away: what is lost with it
 //! is the time to fold the log once more. `<position, 20 digits>.snapshot` is `ALS1` · version of the state (4) · position
 //! (8) · hash of the frame that ends there (32) · hash of the state (32), then the head of the chain and the state as
-//! `proto::snapshot` writes them, and at the end BLAKE3 of everything before; integers big-endian.
+//! `proto::snapshot` writes them, and at the end the keyed BLAKE3 of everything before; integers big-endian. The key comes
+//! from the master key, so that whoever can write the disk alone cannot make a state that no log says.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use allowlog_projections::state::State;
 use allowlog_proto::chain::Chain;
+use zeroize::Zeroizing;
 
 use crate::data_dir::make_directory;
 use crate::log::disk::files::{Files, Handle};
@@ -35,12 +37,13 @@ const KEPT: usize = 2;
 pub struct Snapshots {
     files: Arc<dyn Files>,
     dir: PathBuf,
+    key: Zeroizing<[u8; 32]>,
 }
 
 impl Snapshots {
-    /// The snapshots in this directory, which need not be there yet.
-    pub fn new(files: Arc<dyn Files>, dir: PathBuf) -> Self {
-        Self { files, dir }
+    /// The snapshots in this directory, which need not be there yet, hashed with this key.
+    pub fn new(files: Arc<dyn Files>, dir: PathBuf, key: Zeroizing<[u8; 32]>) -> Self {
+        Self { files, dir, key }
     }
 
     /// What the log comes to: the newest good snapshot of it, and the tail behind that folded. `progress` is told how many
@@ -93,7 +96,7 @@ impl Snapshots {
         let temporary = path.with_extension("new");
         // A crash up to the rename leaves a file that nobody reads, and the next snapshot removes.
         let file = self.files.create_zeroed(&temporary, 0)?;
-        let hashing = Hashing { inner: Place { file: Arc::clone(&file), offset: 0 }, hasher: blake3::Hasher::new() };
+        let hashing = Hashing { inner: Place { file: Arc::clone(&file), offset: 0 }, hasher: blake3::Hasher::new_keyed(&self.key) };
         let mut to = BufWriter::with_capacity(PIECE_BYTES, hashing);
         to.write_all(&MAGIC)?;
         to.write_all(&State::VERSION.to_be_bytes())?;
@@ -139,7 +142,7 @@ impl Snapshots {
         let reader = |from: u64, end: u64| {
             BufReader::with_capacity(PIECE_BYTES, Place { file: Arc::clone(&file), offset: from }.take(end.saturating_sub(from)))
         };
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
         io::copy(&mut reader(0, end), &mut hasher)?;
         let mut header = [0; 80];
         let mut checksum = [0; 32];

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
 use crate::event::Event;
-use crate::frame::{Frame, FrameError, FrameHeader};
+use crate::frame::{Frame, FrameError};
 use crate::id::WorkspaceId;
 use crate::record::{Record, RecordError};
 use crate::snapshot::{load, save};
@@ -143,18 +144,32 @@ impl Chain {
     /// # Errors
     /// Names the first sequence that cannot be trusted. The head is then of no further use.
     pub fn admit(&mut self, frame: &Frame, each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
-        self.admit_opened(&OpenedFrame::open(frame), each)
+        let records = frame.records().map_err(|e| ChainError { sequence: self.next_sequence, fault: e.into() })?;
+        self.link(frame, records.into_iter().map(|(bytes, hash)| (Record::decode(bytes), hash)), each)
     }
 
     /// The same for a frame that was opened before, perhaps on another thread.
     ///
     /// # Errors
     /// Names the first sequence that cannot be trusted. The head is then of no further use.
-    pub fn admit_opened(&mut self, frame: &OpenedFrame, mut each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
+    pub fn admit_opened(&mut self, opened: OpenedFrame, each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
+        let OpenedFrame { frame, hashes, decoded } = opened;
+        let hashes = hashes.map_err(|e| ChainError { sequence: self.next_sequence, fault: e.into() })?;
+        match decoded {
+            Some(decoded) => self.link(&frame, decoded.into_iter().zip(hashes), each),
+            None => self.link(&frame, frame.contents().map(Record::decode).zip(hashes), each),
+        }
+    }
+
+    fn link(
+        &mut self,
+        frame: &Frame,
+        records: impl Iterator<Item = (Result<Record, RecordError>, Hash)>,
+        mut each: impl FnMut(u64, &Record, Hash),
+    ) -> Result<(), ChainError> {
         let at = |sequence: u64| move |fault: Fault| ChainError { sequence, fault };
-        let header = &frame.header;
+        let header = frame.header();
         let first = self.next_sequence;
-        let records = frame.records.as_ref().map_err(|e| at(first)((*e).into()))?;
         if header.first_sequence != first {
             return Err(at(first)(Fault::Sequence { found: header.first_sequence }));
         }
@@ -164,8 +179,8 @@ impl Chain {
         let mut first_time = None;
         for (record, hash) in records {
             let fail = at(self.next_sequence);
-            let record = record.as_ref().map_err(|e| fail(e.clone().into()))?;
-            let link = self.workspaces.get(&record.workspace_id).copied().unwrap_or_default();
+            let record = record.map_err(|e| fail(e.into()))?;
+            let link = self.workspaces.entry(record.workspace_id).or_default();
             if record.index != link.next_index {
                 return Err(fail(Fault::Index { found: record.index, expected: link.next_index }));
             }
@@ -177,14 +192,14 @@ impl Chain {
             }
             first_time.get_or_insert(record.time);
             let sequence = self.next_sequence;
-            self.extend(record, *hash);
-            each(sequence, record, *hash);
+            self.extend(&record, hash);
+            each(sequence, &record, hash);
         }
         let times = (first_time.map(Timestamp::as_ms), self.time.as_ms());
         if times != (Some(header.first_time_ms), header.last_time_ms) {
             return Err(at(first)(Fault::Time));
         }
-        self.close(frame.hash);
+        self.close(frame.hash());
         Ok(())
     }
 
@@ -213,21 +228,27 @@ impl Chain {
     }
 }
 
-/// A frame with its bytes hashed and its records decoded: all that can be checked of it without the frames before.
+/// A frame with its bytes hashed: all that can be checked of it without the frames before, and perhaps without decoding it.
 #[derive(Debug)]
 pub struct OpenedFrame {
-    header: FrameHeader,
-    hash: Hash,
-    records: Result<Vec<OpenedRecord>, FrameError>,
+    frame: Arc<Frame>,
+    /// Of each record.
+    hashes: Result<Vec<Hash>, FrameError>,
+    /// Each record, if its bytes are one.
+    decoded: Option<Vec<Result<Record, RecordError>>>,
 }
 
-/// A record, if its bytes are one, and their hash.
-type OpenedRecord = (Result<Record, RecordError>, Hash);
-
 impl OpenedFrame {
-    /// Hashes and decodes; what is wrong comes out when the frame is admitted, in the order of the log.
-    pub fn open(frame: &Frame) -> Self {
-        let records = frame.records().map(|records| records.into_iter().map(|(bytes, hash)| (Record::decode(bytes), hash)).collect());
-        Self { header: *frame.header(), hash: frame.hash(), records }
+    /// Hashes; what is wrong comes out when the frame is admitted, in the order of the log.
+    pub fn open(frame: Arc<Frame>) -> Self {
+        let hashes = frame.records().map(|records| records.into_iter().map(|(_, hash)| hash).collect());
+        Self { frame, hashes, decoded: None }
+    }
+
+    /// Decodes the records, so that whoever admits the frame need not.
+    pub fn decode(&mut self) {
+        if self.hashes.is_ok() {
+            self.decoded = Some(self.frame.contents().map(Record::decode).collect());
+        }
     }
 }

@@ -126,6 +126,18 @@ impl Frame {
         Hash(self.bytes.last_chunk().copied().unwrap_or_default())
     }
 
+    /// The stored bytes of each record of a frame whose lengths do not contradict each other, in order; up to where they do.
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        let end = self.bytes.len().saturating_sub(FRAME_CLOSING_BYTES);
+        let mut rest = self.bytes.get(FRAME_HEADER_BYTES..end).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (length, tail) = rest.split_first_chunk()?;
+            let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+            rest = tail;
+            Some(bytes)
+        })
+    }
+
     /// The stored bytes of each record, in order, with their hashes, once the closing hash has been checked.
     ///
     /// # Errors

@@ -131,6 +131,16 @@ impl Record {
 
 /// The hash of a stored record: BLAKE3 over a domain tag and the exact bytes.
 pub fn hash(bytes: &[u8]) -> Hash {
+    // What fits into one chunk of BLAKE3, as most records do, is hashed in one piece: the hasher itself is larger than they.
+    let mut piece = [0; blake3::CHUNK_LEN];
+    if let Some((domain, record)) = piece.split_at_mut_checked(DOMAIN.len())
+        && let Some(record) = record.get_mut(..bytes.len())
+    {
+        domain.copy_from_slice(DOMAIN);
+        record.copy_from_slice(bytes);
+        let whole = piece.get(..DOMAIN.len().saturating_add(bytes.len())).unwrap_or_default();
+        return Hash(*blake3::hash(whole).as_bytes());
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update(DOMAIN);
     hasher.update(bytes);

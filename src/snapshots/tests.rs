@@ -18,11 +18,14 @@ use allowlog_proto::record::Request;
 use allowlog_proto::text::{IdempotencyKey, Name};
 use allowlog_proto::time::Timestamp;
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use super::{Snapshots, Snapshotting};
 use crate::log::Store as _;
 use crate::log::disk::files::scripted::{Fault, ScriptedFiles};
 use crate::log::memory::MemoryStore;
+
+const KEY: [u8; 32] = [7; 32];
 
 /// A log that the decider itself writes, with something of everything that a state holds.
 struct World {
@@ -132,7 +135,7 @@ impl World {
 }
 
 fn snapshots(dir: &TempDir, files: &ScriptedFiles) -> Snapshots {
-    Snapshots::new(Arc::new(files.clone()), dir.path().join("snapshots"))
+    Snapshots::new(Arc::new(files.clone()), dir.path().join("snapshots"), Zeroizing::new(KEY))
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -199,10 +202,16 @@ fn one_of_another_log_or_name_or_version_is_not_taken() {
     let mut version = other.clone();
     version[7] ^= 0x40;
     let end = version.len() - 32;
-    let checksum = *blake3::hash(&version[..end]).as_bytes();
+    let checksum = *blake3::keyed_hash(&KEY, &version[..end]).as_bytes();
     version[end..].copy_from_slice(&checksum);
     fs::write(&all[1], &version).unwrap();
     assert_eq!(world.starts(&snapshots, "of another version"), 0);
+    // Made by somebody who has not the key.
+    let mut forged = other.clone();
+    let checksum = *blake3::hash(&forged[..end]).as_bytes();
+    forged[end..].copy_from_slice(&checksum);
+    fs::write(&all[1], &forged).unwrap();
+    assert_eq!(world.starts(&snapshots, "forged"), 0);
     // Of a log that was longer, and of one that says something else at the same place.
     fs::write(&all[1], &other).unwrap();
     let mut shorter = World::new();
