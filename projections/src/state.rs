@@ -25,7 +25,8 @@ mod tombstone;
 mod workspace;
 
 pub use api_key::ApiKey;
-pub use authorization::{Authorization, Live, Scope, Window};
+use authorization::Shared;
+pub use authorization::{Authorization, Live, Scope};
 pub use bundle::LiveBundle;
 pub use confirmation::Question;
 pub use escalation::{Escalation, Status};
@@ -43,6 +44,8 @@ pub struct State {
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
     /// Boxed, since the nodes of a map that grows at its end are half empty.
     authorizations: BTreeMap<(WorkspaceId, AuthorizationId), Box<Authorization>>,
+    /// Follows from the authorizations.
+    shared: Shared,
     questions: BTreeMap<Nonce, Question>,
     escalations: BTreeMap<(WorkspaceId, EscalationId), Escalation>,
     requests: BTreeMap<(WorkspaceId, IdempotencyKey), Answered>,
@@ -59,7 +62,7 @@ enum Lapse {
     Request(WorkspaceId, IdempotencyKey),
 }
 
-stored!(State { workspaces, api_keys, authorizations, questions, escalations, requests, lapses, next_sequence });
+stored!(State { workspaces, api_keys, authorizations, shared, questions, escalations, requests, lapses, next_sequence });
 
 impl State {
     /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
@@ -186,7 +189,11 @@ impl State {
     /// # Errors
     /// As the reader says, or if what is there is no state.
     pub fn load(from: &mut dyn Read) -> io::Result<Self> {
-        Stored::load(from)
+        let mut state: Self = Stored::load(from)?;
+        for authorization in state.authorizations.values_mut() {
+            state.shared.share(&mut authorization.scopes);
+        }
+        Ok(state)
     }
 
     /// A hash over all of it: two states with the same hash are the same. To be compared within one [`State::VERSION`].
@@ -208,6 +215,17 @@ fn before<I: Ord + Copy, T>(
     let first = Bound::Included((workspace_id, id([0; 16])));
     let last = end.map_or(Bound::Included((workspace_id, id([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
     map.range((first, last)).map(|((_, id), value)| (*id, value))
+}
+
+/// Nothing of it is written: it is made again from the authorizations.
+impl Stored for Shared {
+    fn save(&self, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn load(_: &mut dyn Read) -> io::Result<Self> {
+        Ok(Self::default())
+    }
 }
 
 impl Stored for Lapse {

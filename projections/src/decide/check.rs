@@ -104,7 +104,7 @@ impl Scene<'_> {
             return ruling.deny(Reason::ResourceTombstoned);
         }
         let day_max = constraints.and_then(|c| c.max_per_day);
-        if day_max.is_some_and(|max| scope.window.allows_on(now) >= max) {
+        if day_max.is_some_and(|max| authorization.allows_on(place, now) >= max) {
             return ruling.deny(Reason::RateLimitExceeded);
         }
         ruling.budget = self.budget(authorization);

@@ -139,7 +139,7 @@ impl<'a> Scene<'a> {
 
     fn counters(&self) -> Counters {
         Counters {
-            allows_today: self.scope.map_or(0, |(_, scope)| scope.window.allows_on(self.record.time)),
+            allows_today: self.authorization.zip(self.scope).map_or(0, |(a, (place, _))| a.allows_on(place, self.record.time)),
             budget_spent: self.budget().map(|budget| budget.spent),
         }
     }

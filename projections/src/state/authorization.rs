@@ -1,6 +1,7 @@
 //! Authorizations: what was granted, what of it has been used today, and the answers people gave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use allowlog_proto::event::{AuthorizationEvent, Budget, Constraints, Granted};
 use allowlog_proto::id::{AuthorizationId, EscalationId};
@@ -23,8 +24,10 @@ pub struct Authorization {
     pub expires_at: Timestamp,
     /// From when on it is over.
     pub revoked_at: Option<Timestamp>,
-    /// What may be done.
-    pub scopes: Box<[Scope]>,
+    /// What may be done: the same memory for all that say the same.
+    pub scopes: Arc<[Scope]>,
+    /// For each scope, allows given on the latest day there were any.
+    windows: Box<[Window]>,
     /// What most have nothing of, so that one at rest takes little memory.
     extras: Option<Box<Extras>>,
 }
@@ -40,7 +43,7 @@ struct Extras {
 }
 
 /// One granted scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// What may be done.
     pub name: ScopeName,
@@ -52,13 +55,11 @@ pub struct Scope {
     pub requires_escalation: bool,
     /// Which third party.
     pub escalation_to: Option<Box<Approver>>,
-    /// Allows given on the latest day there were any.
-    pub window: Window,
 }
 
 /// Allows given on one UTC day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Window {
+struct Window {
     day: u64,
     allows: u64,
 }
@@ -72,15 +73,15 @@ pub struct Live {
     pub escalation: Option<EscalationId>,
 }
 
-stored!(Authorization { user_id, agent_id, expires_at, revoked_at, scopes, extras });
+stored!(Authorization { user_id, agent_id, expires_at, revoked_at, scopes, windows, extras });
 stored!(Extras { bundle_id, replaces, budget, live });
-stored!(Scope { name, constraints, requires_confirm, requires_escalation, escalation_to, window });
+stored!(Scope { name, constraints, requires_confirm, requires_escalation, escalation_to });
 stored!(Window { day, allows });
 stored!(Live { confirmed_until, escalation });
 
 impl Window {
     /// Allows given on the day of `now`.
-    pub const fn allows_on(&self, now: Timestamp) -> u64 {
+    const fn allows_on(&self, now: Timestamp) -> u64 {
         if self.day == now.day() { self.allows } else { 0 }
     }
 
@@ -94,6 +95,11 @@ impl Authorization {
     /// The scope of this name with its place.
     pub fn scope(&self, name: &ScopeName) -> Option<(usize, &Scope)> {
         self.scopes.iter().enumerate().find(|(_, scope)| scope.name == *name)
+    }
+
+    /// Allows given for the scope at this place on the UTC day of `now`.
+    pub fn allows_on(&self, scope: usize, now: Timestamp) -> u64 {
+        self.windows.get(scope).map_or(0, |window| window.allows_on(now))
     }
 
     /// The bundle it was copied from.
@@ -119,8 +125,8 @@ impl Authorization {
 
     /// An allow has been given: it counts for the day of `now`, and its cost for the budget.
     pub(super) fn count(&mut self, scope: usize, cost: Micros, now: Timestamp) {
-        if let Some(scope) = self.scopes.get_mut(scope) {
-            scope.window.count(now);
+        if let Some(window) = self.windows.get_mut(scope) {
+            window.count(now);
         }
         if let Some(budget) = self.extras.as_mut().and_then(|extras| extras.budget.as_mut()) {
             let spent = budget.spent.checked_add(cost).filter(|spent| *spent <= budget.limit);
@@ -151,12 +157,28 @@ impl Authorization {
     }
 }
 
+/// What authorizations may do, each list once: most of a product's say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Shared(BTreeSet<Arc<[Scope]>>);
+
+impl Shared {
+    /// Lets go of a list of which there is an equal one already.
+    pub(super) fn share(&mut self, scopes: &mut Arc<[Scope]>) {
+        match self.0.get(&**scopes) {
+            Some(equal) => *scopes = Arc::clone(equal),
+            None => drop(self.0.insert(Arc::clone(scopes))),
+        }
+    }
+}
+
 impl State {
     pub(super) fn apply_authorization(&mut self, record: &Record, event: &AuthorizationEvent) {
         match event {
             AuthorizationEvent::Granted(granted) => {
                 let key = (record.workspace_id, granted.authorization_id);
-                let before = self.authorizations.insert(key, Box::new(Authorization::granted(granted)));
+                let mut authorization = Authorization::granted(granted);
+                self.shared.share(&mut authorization.scopes);
+                let before = self.authorizations.insert(key, Box::new(authorization));
                 assert!(before.is_none(), "an authorization is granted once");
             }
             AuthorizationEvent::Revoked(revoked) => {
@@ -184,7 +206,6 @@ impl Authorization {
             requires_confirm: terms.requires_confirm_for.contains(&grant.name),
             requires_escalation: terms.requires_escalation_for.contains(&grant.name),
             escalation_to: target(&grant.name).map(|(_, target)| Box::new(target.clone())),
-            window: Window::default(),
         });
         Self {
             user_id: granted.user_id.clone(),
@@ -192,6 +213,7 @@ impl Authorization {
             expires_at: granted.expires_at,
             revoked_at: None,
             scopes: scopes.collect(),
+            windows: terms.scopes.iter().map(|_| Window::default()).collect(),
             extras: (extras != Extras::default()).then(|| Box::new(extras)),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use allowlog_proto::event::{Budget, Bundle, Constraints, Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
@@ -100,6 +101,17 @@ impl<T: Stored> Stored for Vec<T> {
 }
 
 impl<T: Stored> Stored for Box<[T]> {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.len().save(to)?;
+        self.iter().try_for_each(|member| member.save(to))
+    }
+
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        collect(from)
+    }
+}
+
+impl<T: Stored> Stored for Arc<[T]> {
     fn save(&self, to: &mut dyn Write) -> io::Result<()> {
         self.len().save(to)?;
         self.iter().try_for_each(|member| member.save(to))

@@ -70,7 +70,7 @@ pub struct Grant {
 }
 
 /// Limits inside a grant. A list may be there and empty: it is signed as it was given.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Constraints {
     /// Allows per UTC calendar day, at least 1.
     pub max_per_day: Option<u64>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{ConditionField, ConditionText};
 
 /// `{"field": name, "<op>": value}`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Condition {
     /// A member of the caller's context; dots are no path.
     pub field: ConditionField,
@@ -16,7 +16,7 @@ pub struct Condition {
 }
 
 /// An operator with its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Test {
     /// Equal, of the same type.
@@ -38,7 +38,7 @@ pub enum Test {
 }
 
 /// What can be compared. There is no null: it means absent wherever a caller writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scalar {
     /// `true` or `false`
