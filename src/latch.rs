@@ -14,9 +14,10 @@ impl Latch {
     /// Refuses commands from now on.
     pub fn set(&self, reason: &str) {
         let mut held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.set.swap(true, Ordering::SeqCst) || *held != reason {
+        // Each try to go on fails in its own words; what it is now, readiness says.
+        reason.clone_into(&mut held);
+        if !self.set.swap(true, Ordering::SeqCst) {
             tracing::error!(storage.error = reason, "storage failed, commands are refused until the state is rebuilt from the log");
-            reason.clone_into(&mut held);
         }
     }
 

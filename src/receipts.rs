@@ -7,6 +7,7 @@ use allowlog_projections::state::SigningKey;
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::receipt::signed_document;
 use allowlog_proto::record::Record;
+use allowlog_proto::signing::Signature;
 
 use crate::keyring::Keyring;
 use crate::log::{Store, StoreError};
@@ -33,7 +34,7 @@ pub fn find(
     keys: &[SigningKey],
 ) -> Result<Option<Standing>, StoreError> {
     let found = locate(store, workspace_id, id)?;
-    found.map(|(sequence, record)| standing(store, keyring, sequence, record, keys)).transpose()
+    Ok(found.map(|(sequence, record)| standing(store, keyring, sequence, record, keys)))
 }
 
 /// The record of a workspace's receipt, with its log sequence.
@@ -61,42 +62,32 @@ pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) 
     Ok(None)
 }
 
+/// The stored signature of a record; [`NO_SIGNATURE`] if it cannot be read, since it can be made again.
+fn signature_of(store: &Arc<dyn Store>, sequence: u64) -> Option<Signature> {
+    store.signature(sequence).unwrap_or_else(|error| {
+        tracing::warn!(log.sequence = sequence, storage.error = %error, "a stored signature cannot be read, it is made again");
+        Some(NO_SIGNATURE)
+    })
+}
+
 /// Whether the signature of a record's receipt is there, or can be made at once.
-///
-/// # Errors
-/// If the signature cannot be read.
-pub fn is_signed(
-    store: &Arc<dyn Store>,
-    keyring: &Keyring,
-    sequence: u64,
-    record: &Record,
-    keys: &[SigningKey],
-) -> Result<bool, StoreError> {
+pub fn is_signed(store: &Arc<dyn Store>, keyring: &Keyring, sequence: u64, record: &Record, keys: &[SigningKey]) -> bool {
     let can_be_made = || SigningKey::active_at(keys, record.time).is_some_and(|key| keyring.private_key(key.key_id).is_ok());
-    Ok(store.signature(sequence)?.is_some_and(|signature| signature != NO_SIGNATURE || can_be_made()))
+    signature_of(store, sequence).is_some_and(|signature| signature != NO_SIGNATURE || can_be_made())
 }
 
 /// How the receipt of a record stands, whose log sequence is known.
-///
-/// # Errors
-/// If the signature cannot be read.
-pub fn standing(
-    store: &Arc<dyn Store>,
-    keyring: &Keyring,
-    sequence: u64,
-    record: Record,
-    keys: &[SigningKey],
-) -> Result<Standing, StoreError> {
-    let signature = store.signature(sequence)?;
+pub fn standing(store: &Arc<dyn Store>, keyring: &Keyring, sequence: u64, record: Record, keys: &[SigningKey]) -> Standing {
+    let signature = signature_of(store, sequence);
     let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
     let (Some(signature), Some(canonical), Some(key)) = (signature, canonical, SigningKey::active_at(keys, record.time)) else {
-        return Ok(Standing::Pending(Box::new(record)));
+        return Standing::Pending(Box::new(record));
     };
-    // Its key could not be had when its turn came: it may be there by now, and signs the same as it would have then.
+    // Its key could not be had when its turn came, or what was stored cannot be read: it is signed the same as it was then.
     let made_now = || keyring.private_key(key.key_id).ok().map(|private| private.sign(canonical.as_bytes()));
     let signature = if signature == NO_SIGNATURE { made_now() } else { Some(signature) };
-    Ok(match signature {
+    match signature {
         Some(signature) => Standing::Signed(signed_document(&canonical, key.key_id, &signature)),
         None => Standing::Pending(Box::new(record)),
-    })
+    }
 }

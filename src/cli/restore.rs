@@ -100,7 +100,15 @@ impl Restore {
         for (name, key) in all {
             write_durably(&keys.join(name), &key)?;
         }
-        Ok((chain, check_keys(directory, keys, wanted)?))
+        let notes = check_keys(directory, keys, wanted)?;
+        if let Some(head) = restoring::contradicts(directory.path(), partial, &options)
+            && !self.accept_loss
+        {
+            let here = self.data.path.display();
+            let hint = "`--accept-loss` restores all the same, and sets that log aside";
+            return Err(format!("the log in `{here}` is another one: before sequence {head} it says something else; {hint}").into());
+        }
+        Ok((chain, notes))
     }
 
     fn source(&self, directory: &DataDir, options: &DiskOptions) -> Result<(Vec<SealedKey>, Frames), Failure> {
@@ -119,7 +127,12 @@ impl Restore {
                 Box::new(archived(None)?)
             }
             Err(error) if error.is_damage() => {
-                return Err(format!("the journal cannot go behind the archive; `--accept-loss` restores without it: {error}").into());
+                let (here, hint) = (self.data.path.display(), "`--accept-loss` restores the archive without it");
+                return Err(format!(
+                    "the journal in `{here}` does not go on where the archive ends. If `allowlog log verify --data {here}` is content, \
+                     there is nothing to restore; else {hint}: {error}"
+                )
+                .into());
             }
             Err(error) => return Err(error.into()),
         };

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use allowlog::log::memory::{Fault, MemoryStore};
+use allowlog::log::{Frames, Store, StoreError};
+use allowlog_proto::frame::Frame;
+use allowlog_proto::signing::Signature;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
@@ -72,6 +75,54 @@ async fn metrics_are_answered_while_the_writer_stands_still() {
     held.unwrap();
     waits.await.unwrap();
     assert!(scrape().await.text.contains("allowlog_state_entries"), "and is whole again");
+}
+
+/// A log whose stored signatures cannot be read.
+struct Unreadable(MemoryStore);
+
+impl Store for Unreadable {
+    fn append(&self, frame: Frame) -> Result<(), StoreError> {
+        self.0.append(frame)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        self.0.recover()
+    }
+
+    fn head(&self) -> u64 {
+        self.0.head()
+    }
+
+    fn scan(&self, sequence: u64) -> Frames {
+        self.0.scan(sequence)
+    }
+
+    fn locate(&self, time_ms: u64) -> Result<u64, StoreError> {
+        self.0.locate(time_ms)
+    }
+
+    fn put_signatures(&self, sequence: u64, signatures: &[Signature]) -> Result<(), StoreError> {
+        self.0.put_signatures(sequence, signatures)
+    }
+
+    fn signature(&self, sequence: u64) -> Result<Option<Signature>, StoreError> {
+        Err(StoreError::Damaged { sequence, problem: "a flipped bit".to_owned() })
+    }
+
+    fn signed(&self) -> u64 {
+        self.0.signed()
+    }
+}
+
+#[tokio::test]
+async fn a_signature_that_cannot_be_read_is_made_again() {
+    let server = Server::start_on(Arc::new(Unreadable(MemoryStore::new()))).await;
+    let id = server.grant(json!({})).await;
+    let receipt = server.check(&id, "email.read", None).await["receipt"]["receipt_id"].as_str().unwrap().to_owned();
+    // The audit of the harness verifies it, and every other.
+    assert_eq!(server.signed_receipt(&receipt).await["receipt_id"], receipt.as_str());
+    let listed = server.get(&format!("/v1/receipts?authorization_id={id}")).await.json();
+    assert!(listed["items"].as_array().unwrap().iter().all(|item| item["signed"] == true), "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -177,7 +177,11 @@ impl Journal {
         }
         if self.count() >= FILES_MAX {
             let (settled, unsettled) = (self.count().saturating_sub(self.full.len()), self.full.len());
-            return Err(StoreError::JournalFull(format!("{} has {unsettled} unsettled files and {settled} others", self.dir.display())));
+            let cause = if self.archived < self.settled { "; the archive cannot be written, and they are kept until it can" } else { "" };
+            return Err(StoreError::JournalFull(format!(
+                "{} has {unsettled} files in use and {settled} others{cause}",
+                self.dir.display()
+            )));
         }
         let blank = Blank { path: PathBuf::new(), generation: 0, bytes: self.file_bytes.max(size) };
         let blank = self.name(blank);

@@ -10,8 +10,6 @@ use allowlog_proto::chain::{Chain, ChainError};
 use allowlog_proto::frame::Frame;
 use allowlog_proto::record::Record;
 
-use crate::log::Store as _;
-use crate::log::StoreError;
 use crate::log::disk::archive::Archive;
 use crate::log::disk::files::Files;
 use crate::log::disk::journal::Journal;
@@ -19,6 +17,7 @@ use crate::log::disk::journal::format::Position;
 use crate::log::disk::journal::opening::{Opened, reach};
 use crate::log::disk::volumes::Volumes;
 use crate::log::disk::{DiskOptions, DiskStore, cannot, make_dir};
+use crate::log::{Store as _, StoreError, ends_at};
 
 /// Frames written between two flushes.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -99,6 +98,20 @@ pub fn reach_of(dir: &Path, options: &DiskOptions) -> u64 {
     let volumes = files.list(&log).unwrap_or_default();
     let volumes = volumes.iter().filter_map(|path| path.file_name()?.to_str()?.parse::<u64>().ok());
     volumes.max().unwrap_or_default().max(reach(files, &journal))
+}
+
+/// The end of the log under `dir`, if that can be read and is no part of the log that was built in `built`.
+pub fn contradicts(dir: &Path, built: &Path, options: &DiskOptions) -> Option<u64> {
+    let to_read = || DiskOptions { settle: false, archive: None, ..options.clone() };
+    if !dir.join("log").is_dir() {
+        return None;
+    }
+    let here = DiskStore::open(dir, to_read()).ok()?;
+    let head = here.head();
+    let last = here.scan(head.checked_sub(1)?).next()?.ok()?;
+    let there = DiskStore::open(built, to_read()).ok()?;
+    let same = head <= there.head() && ends_at(&there, head, last.hash()).unwrap_or(false);
+    (!same).then_some(head)
 }
 
 // Putting it in its place. What is built in `restored.partial` counts for nothing; once it has the name `restored` it is what

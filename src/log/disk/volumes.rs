@@ -260,7 +260,8 @@ impl Volumes {
         }
         let Some(first) = low.checked_sub(1).and_then(|at| firsts.get(at)) else { return Ok(firsts.first().copied().unwrap_or_default()) };
         let volume = self.get(*first)?;
-        let page = asked("read the time index of", &volume.path, || volume.times.get_lt(time_ms.to_be_bytes()))?;
+        // Without its time index a volume is read from its beginning.
+        let page = asked("read the time index of", &volume.path, || volume.times.get_lt(time_ms.to_be_bytes())).unwrap_or_else(told);
         Ok(page.and_then(|(key, _)| key.get(8..).map(number)).unwrap_or(*first))
     }
 
@@ -269,7 +270,14 @@ impl Volumes {
             return Ok(Some(*time));
         }
         let volume = self.get(first)?;
-        let time = asked("read the time index of", &volume.path, || volume.times.first())?.map(|(key, _)| number(&key));
+        let time = asked("read the time index of", &volume.path, || volume.times.first()).unwrap_or_else(told);
+        let time = match time.map(|(key, _)| number(&key)) {
+            Some(time) => Some(time),
+            None => {
+                let page = next_page(&mut volume.frames.iter(), &volume.path)?;
+                page.and_then(|frames| frames.first().map(|frame| frame.header().first_time_ms))
+            }
+        };
         if let Some(time) = time {
             self.lock().first_times.insert(first, time);
         }
@@ -635,6 +643,12 @@ fn key(sequence: u64, chunk: u16) -> [u8; 10] {
 /// The number a key or value begins with.
 fn number(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |number| u64::from_be_bytes(*number))
+}
+
+/// Says what could be done without.
+fn told<T>(error: StoreError) -> Option<T> {
+    tracing::warn!(storage.error = %error, "the log is searched without its time index");
+    None
 }
 
 fn size(bytes: usize) -> u64 {

@@ -120,6 +120,36 @@ fn a_backup_of_a_running_server_becomes_another_one() {
 }
 
 #[test]
+fn a_log_that_went_another_way_is_not_replaced_unasked() {
+    let served = Served::start();
+    let (early, late) = (served.path("early"), served.path("late"));
+    object(&served.run(&["backup", "--to", early.to_str().unwrap()]));
+    served.workspace("one");
+    served.workspace("two");
+    object(&served.run(&["backup", "--to", late.to_str().unwrap()]));
+    let Served { root, data, process, .. } = served;
+    assert_eq!(process.terminate(), Some(0));
+    // The same log up to the first backup, and then shorter and another.
+    let fork = root.path().join("fork");
+    object(&restore(&early, &fork, &[]));
+    fs::copy(data.join("master.key"), fork.join("master.key")).unwrap();
+    let token = text(&run(&["admin-token", "rotate", "--data", fork.to_str().unwrap()]).stdout);
+    let process = Process::serve(&fork, &[]);
+    object(&run(&["workspace", "create", "--name", "other", "--url", &process.url, "--admin-token", token.trim()]));
+    assert_eq!(process.terminate(), Some(0));
+    let before = verified(&fork);
+    refused(&restore(&late, &fork, &[]), "is another one");
+    assert_eq!(verified(&fork), before);
+    // One that shares nothing with it.
+    let foreign = root.path().join("foreign");
+    super::process::init(&foreign);
+    refused(&restore(&late, &foreign, &[]), "is another one");
+    let restored = object(&restore(&late, &fork, &["--accept-loss"]));
+    assert_eq!(restored["set_aside"].as_array().unwrap().len(), 2, "{restored}");
+    assert_eq!(verified(&fork)["head"], verified(&data)["head"]);
+}
+
+#[test]
 fn a_backup_that_was_cut_or_a_key_that_does_not_fit_is_refused() {
     let served = Served::start();
     let backup = served.path("backup");
