@@ -25,7 +25,7 @@ mod tombstone;
 mod workspace;
 
 pub use api_key::ApiKey;
-use authorization::Shared;
+use authorization::Authorizations;
 pub use authorization::{Authorization, Live, Scope};
 pub use bundle::LiveBundle;
 pub use confirmation::Question;
@@ -42,10 +42,7 @@ use stored::{Stored, stored, unknown};
 pub struct State {
     workspaces: BTreeMap<WorkspaceId, Workspace>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
-    /// Boxed, since the nodes of a map that grows at its end are half empty.
-    authorizations: BTreeMap<(WorkspaceId, AuthorizationId), Box<Authorization>>,
-    /// Follows from the authorizations.
-    shared: Shared,
+    authorizations: Authorizations,
     questions: BTreeMap<Nonce, Question>,
     escalations: BTreeMap<(WorkspaceId, EscalationId), Escalation>,
     requests: BTreeMap<(WorkspaceId, IdempotencyKey), Answered>,
@@ -62,7 +59,7 @@ enum Lapse {
     Request(WorkspaceId, IdempotencyKey),
 }
 
-stored!(State { workspaces, api_keys, authorizations, shared, questions, escalations, requests, lapses, next_sequence });
+stored!(State { workspaces, api_keys, authorizations, questions, escalations, requests, lapses, next_sequence });
 
 impl State {
     /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
@@ -99,7 +96,7 @@ impl State {
                     self.questions.remove(&nonce);
                 }
                 Some((_, Lapse::Confirmation(workspace_id, id, scope, resource))) => {
-                    if let Some(authorization) = self.authorizations.get_mut(&(workspace_id, id)) {
+                    if let Some(authorization) = self.authorizations.by_id.get_mut(&(workspace_id, id)) {
                         authorization.forget_confirmation(scope, &resource, now);
                     }
                 }
@@ -133,7 +130,7 @@ impl State {
 
     /// The authorization, if it is this workspace's: that of another behaves as if it did not exist.
     pub fn authorization(&self, workspace_id: WorkspaceId, id: AuthorizationId) -> Option<&Authorization> {
-        self.authorizations.get(&(workspace_id, id)).map(|authorization| &**authorization)
+        self.authorizations.by_id.get(&(workspace_id, id)).map(|authorization| &**authorization)
     }
 
     /// The authorizations of a workspace, oldest first, those before `end` if it is given.
@@ -142,12 +139,12 @@ impl State {
         workspace_id: WorkspaceId,
         end: Option<AuthorizationId>,
     ) -> impl DoubleEndedIterator<Item = (AuthorizationId, &Authorization)> {
-        before(&self.authorizations, workspace_id, AuthorizationId::from_bytes, end).map(|(id, authorization)| (id, &**authorization))
+        before(&self.authorizations.by_id, workspace_id, AuthorizationId::from_bytes, end).map(|(id, authorization)| (id, &**authorization))
     }
 
     /// How many authorizations there are, revoked ones included.
     pub fn authorizations_count(&self) -> usize {
-        self.authorizations.len()
+        self.authorizations.by_id.len()
     }
 
     /// The open question of this nonce, with the authorization it is about, if it is this workspace's.
@@ -173,7 +170,7 @@ impl State {
     /// Things in it whose number grows with use: about what a snapshot takes to be written and read.
     pub fn size(&self) -> usize {
         let asked = self.questions.len().saturating_add(self.escalations.len());
-        self.authorizations.len().saturating_add(asked).saturating_add(self.requests.len())
+        self.authorizations.by_id.len().saturating_add(asked).saturating_add(self.requests.len())
     }
 
     /// Writes all of it into a snapshot.
@@ -189,11 +186,7 @@ impl State {
     /// # Errors
     /// As the reader says, or if what is there is no state.
     pub fn load(from: &mut dyn Read) -> io::Result<Self> {
-        let mut state: Self = Stored::load(from)?;
-        for authorization in state.authorizations.values_mut() {
-            state.shared.share(&mut authorization.scopes);
-        }
-        Ok(state)
+        Stored::load(from)
     }
 
     /// A hash over all of it: two states with the same hash are the same. To be compared within one [`State::VERSION`].
@@ -215,17 +208,6 @@ fn before<I: Ord + Copy, T>(
     let first = Bound::Included((workspace_id, id([0; 16])));
     let last = end.map_or(Bound::Included((workspace_id, id([0xff; 16]))), |id| Bound::Excluded((workspace_id, id)));
     map.range((first, last)).map(|((_, id), value)| (*id, value))
-}
-
-/// Nothing of it is written: it is made again from the authorizations.
-impl Stored for Shared {
-    fn save(&self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn load(_: &mut dyn Read) -> io::Result<Self> {
-        Ok(Self::default())
-    }
 }
 
 impl Stored for Lapse {

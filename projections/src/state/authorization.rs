@@ -1,17 +1,18 @@
 //! Authorizations: what was granted, what of it has been used today, and the answers people gave.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use allowlog_proto::event::{AuthorizationEvent, Budget, Constraints, Granted};
-use allowlog_proto::id::{AuthorizationId, EscalationId};
+use allowlog_proto::id::{AuthorizationId, EscalationId, WorkspaceId};
 use allowlog_proto::money::Micros;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{AgentId, Approver, BundleId, Resource, ScopeName, UserId};
 use allowlog_proto::time::Timestamp;
 
 use super::State;
-use super::stored::stored;
+use super::stored::{Stored, stored};
 
 /// A recorded permission; revoked ones stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,17 +158,42 @@ impl Authorization {
     }
 }
 
-/// What authorizations may do, each list once: most of a product's say the same.
+/// All authorizations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Shared(BTreeSet<Arc<[Scope]>>);
+pub(super) struct Authorizations {
+    /// Boxed, since the nodes of a map that grows at its end are half empty.
+    pub(super) by_id: BTreeMap<(WorkspaceId, AuthorizationId), Box<Authorization>>,
+    /// What they may do, each list once: most of a product's say the same.
+    shared: BTreeSet<Arc<[Scope]>>,
+}
 
-impl Shared {
+impl Authorizations {
     /// Lets go of a list of which there is an equal one already.
-    pub(super) fn share(&mut self, scopes: &mut Arc<[Scope]>) {
-        match self.0.get(&**scopes) {
+    fn share(&mut self, scopes: &mut Arc<[Scope]>) {
+        match self.shared.get(&**scopes) {
             Some(equal) => *scopes = Arc::clone(equal),
-            None => drop(self.0.insert(Arc::clone(scopes))),
+            None => drop(self.shared.insert(Arc::clone(scopes))),
         }
+    }
+}
+
+/// As the map alone; what is shared is shared again while it is read.
+impl Stored for Authorizations {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.by_id.save(to)
+    }
+
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        let mut this = Self::default();
+        let count = usize::load(from)?;
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (key, mut authorization): (_, Box<Authorization>) = Stored::load(from)?;
+            this.share(&mut authorization.scopes);
+            entries.push((key, authorization));
+        }
+        this.by_id = entries.into_iter().collect();
+        Ok(this)
     }
 }
 
@@ -177,12 +203,12 @@ impl State {
             AuthorizationEvent::Granted(granted) => {
                 let key = (record.workspace_id, granted.authorization_id);
                 let mut authorization = Authorization::granted(granted);
-                self.shared.share(&mut authorization.scopes);
-                let before = self.authorizations.insert(key, Box::new(authorization));
+                self.authorizations.share(&mut authorization.scopes);
+                let before = self.authorizations.by_id.insert(key, Box::new(authorization));
                 assert!(before.is_none(), "an authorization is granted once");
             }
             AuthorizationEvent::Revoked(revoked) => {
-                let authorization = self.authorizations.get_mut(&(record.workspace_id, revoked.authorization_id));
+                let authorization = self.authorizations.by_id.get_mut(&(record.workspace_id, revoked.authorization_id));
                 let before = authorization.map(|a| a.revoked_at.replace(record.time));
                 assert!(before == Some(None), "a live authorization is revoked");
             }

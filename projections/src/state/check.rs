@@ -9,7 +9,7 @@ impl State {
     pub(super) fn apply_check(&mut self, record: &Record, event: &CheckEvent) {
         let CheckEvent::Decided(decided) = event;
         let Subject::Known { authorization_id, .. } = decided.subject else { return };
-        let Some(authorization) = self.authorizations.get_mut(&(record.workspace_id, authorization_id)) else {
+        let Some(authorization) = self.authorizations.by_id.get_mut(&(record.workspace_id, authorization_id)) else {
             unreachable!("a known subject is in the state");
         };
         let place = authorization.scope(&decided.scope).map(|(place, _)| place);

@@ -31,7 +31,7 @@ impl State {
             unreachable!("an open question is answered, once");
         };
         self.lapses.remove(&(question.expires_at, Lapse::Question(resolved.nonce)));
-        let Some(authorization) = self.authorizations.get_mut(&(record.workspace_id, resolved.authorization_id)) else {
+        let Some(authorization) = self.authorizations.by_id.get_mut(&(record.workspace_id, resolved.authorization_id)) else {
             unreachable!("a confirmation belongs to an authorization");
         };
         let Some((place, _)) = authorization.scope(&resolved.scope) else {

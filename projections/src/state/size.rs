@@ -8,7 +8,7 @@ impl State {
         [
             ("workspaces", self.workspaces.len()),
             ("api_keys", self.api_keys.len()),
-            ("authorizations", self.authorizations.len()),
+            ("authorizations", self.authorizations.by_id.len()),
             ("open_confirmations", self.questions.len()),
             ("escalations", self.escalations.len()),
             ("remembered_requests", self.requests.len()),
