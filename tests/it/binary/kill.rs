@@ -160,8 +160,9 @@ async fn kills_lose_nothing() {
         assert_eq!(signed_receipt(&client, id).await["decision"], **decision, "a receipt from before the kills");
     }
     assert_eq!(process.terminate(), Some(0));
+    // Two are kept; the last kill may have left one that was not removed yet, and one half written.
     let snapshots = std::fs::read_dir(data.join("snapshots")).unwrap().count();
-    assert!((1..=2).contains(&snapshots), "{snapshots} snapshots");
+    assert!((1..=4).contains(&snapshots), "{snapshots} snapshots");
     audit(&data, &id, &told, (utc_day() == day).then_some(allows_a_day));
     println!("{kills} kills, {} answers, {} requests", told.answers.load(Ordering::SeqCst), told.asked.load(Ordering::SeqCst));
 }
