@@ -610,6 +610,23 @@ fn assert_durable(journal: &[u8], copies: &Path) {
     assert!(at > 4096, "a file that was begun holds frames");
 }
 
+/// Appends until the journal is full; `each` is told how many frames were. The author is left as if the last had not been
+/// tried.
+fn fill_the_journal(store: &DiskStore, author: &mut Author, mut each: impl FnMut(usize)) -> Vec<Vec<u8>> {
+    let mut written = Vec::new();
+    loop {
+        let kept = author.clone();
+        let frame = author.frame(20_000);
+        if let Err(full) = store.append(frame.clone()) {
+            *author = kept;
+            assert!(matches!(full, StoreError::JournalFull(_)), "{full}");
+            return written;
+        }
+        written.push(frame.bytes().to_vec());
+        each(written.len());
+    }
+}
+
 #[test]
 fn while_settling_fails_the_journal_keeps_everything_and_is_bounded() {
     let (dir, files) = (tempfile::tempdir().unwrap(), ScriptedFiles::new());
@@ -619,19 +636,7 @@ fn while_settling_fails_the_journal_keeps_everything_and_is_bounded() {
     files.break_path("/db", Fault::Lost);
     store.resume();
     let mut author = Author::new(14);
-    let mut written = Vec::new();
-    let full = loop {
-        let kept = author.clone();
-        let frame = author.frame(20_000);
-        match store.append(frame.clone()) {
-            Ok(()) => written.push(frame.bytes().to_vec()),
-            Err(error) => {
-                author = kept;
-                break error;
-            }
-        }
-    };
-    assert!(matches!(full, StoreError::JournalFull(_)), "{full}");
+    let mut written = fill_the_journal(&store, &mut author, |_| {});
     assert!(matches!(store.recover(), Err(StoreError::JournalFull(_))));
     assert!(lock(&store.shared.journal).files() <= super::journal::FILES_MAX);
     assert_same(&audit(&store), &written, "nothing is lost");

@@ -203,7 +203,11 @@ fn the_readmes_systemd_unit_is_understood() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("allowlog.service");
     fs::write(&path, unit.replace("/usr/local/bin/allowlog", program)).unwrap();
-    let Ok(verified) = std::process::Command::new("systemd-analyze").arg("verify").arg(&path).stdin(Stdio::null()).output() else { return };
+    let Ok(verified) = std::process::Command::new("systemd-analyze").arg("verify").arg(&path).stdin(Stdio::null()).output() else {
+        // Past what the test harness would keep to itself: nobody shall take this for a check.
+        let _ = writeln!(std::io::stderr(), "systemd-analyze is not on this machine: the README's unit is not checked");
+        return;
+    };
     let said = String::from_utf8_lossy(&verified.stderr);
     // What it says of other units of the machine is not ours.
     assert!(verified.status.success() && !said.contains("allowlog.service"), "{said}");

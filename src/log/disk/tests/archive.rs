@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{Author, assert_same, audit, crash, options};
+use super::{Author, assert_same, audit, crash, fill_the_journal, options};
 use crate::log::disk::archive::Archive;
 use crate::log::disk::files::scripted::{Fault, ScriptedFiles};
 use crate::log::disk::files::{Files, OsFiles};
@@ -118,22 +118,11 @@ fn an_archive_that_fails_holds_nothing_up_but_the_reuse_of_files() {
     let mut author = Author::new(23);
     let store = DiskStore::open(dir.path(), with_archive(&files, archive.path())).unwrap();
     files.break_path(".partial", Fault::Torn);
-    let mut written = Vec::new();
-    let full = loop {
-        let kept = author.clone();
-        let frame = author.frame(20_000);
-        match store.append(frame.clone()) {
-            Ok(()) => written.push(frame.bytes().to_vec()),
-            Err(error) => {
-                author = kept;
-                break error;
-            }
-        }
-        if written.len() % 10 == 0 {
+    let mut written = fill_the_journal(&store, &mut author, |frames| {
+        if frames % 10 == 0 {
             store.settle().unwrap();
         }
-    };
-    assert!(matches!(full, StoreError::JournalFull(_)), "{full}");
+    });
     assert!(written.len() > 30, "the journal's bound is reached first");
     let image = crash(dir.path());
     store.wait_for_archive(1).unwrap_err();
