@@ -24,7 +24,18 @@ pub mod receipt;
 pub mod signing;
 pub mod verify;
 
+pub mod merkle;
+pub mod note;
+pub mod sha256;
+
+pub mod checkpoint;
+pub mod tile;
+
+pub mod proof;
+pub mod witness;
+
 pub mod api;
 
+mod base64;
 mod codec;
 mod schema;

@@ -95,6 +95,15 @@ pub const COMMIT_BYTES_GOAL: usize = 256 * 1024;
 /// A commit takes at most this many commands.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
 
+/// A signed note, as a checkpoint is: its lines of 500 bytes fit, and a request that carries one is hardly larger than any other.
+pub const SIGNED_NOTE_BYTES_MAX: usize = 64 * 1024;
+/// Signature lines of one note: each may cost its reader a verification. More than any log has witnesses.
+pub const SIGNED_NOTE_LINES_MAX: usize = 100;
+/// Hashes of an inclusion or consistency proof: one for each level of a tree of less than 2^63 leaves.
+pub const PROOF_HASHES_MAX: usize = 63;
+/// What goes before the note in a proof or in the request to a witness: the hashes, and lines that are shorter than these.
+pub const PROOF_BYTES_MAX: usize = 8 * 1024;
+
 // The largest events: a create with its metadata, a check of every scope with a full context. Metadata takes at least a
 // third of its canonical size from the body; what the rest of the body holds is never longer when stored.
 const _: () = assert!(BODY_METADATA_BYTES_MAX + METADATA_BYTES_MAX / 3 * 2 + 64 * 1024 < RECORD_BYTES_MAX);
@@ -116,3 +125,5 @@ const _: () = assert!(COMMIT_BYTES_GOAL + RECORD_BYTES_MAX + SCOPES_CHECKED_MAX 
 const _: () = assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
 const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(CONTEXT_DEPTH_MAX < JSON_DEPTH_MAX);
+// A hash in base64 with its line feed is 45 bytes.
+const _: () = assert!(PROOF_HASHES_MAX * 45 < PROOF_BYTES_MAX);

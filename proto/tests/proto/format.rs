@@ -1,7 +1,9 @@
 //! `FORMAT.md` says what the code does, as far as a test can read it.
 
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, WorkspaceId};
-use allowlog_proto::limits::{FRAME_BYTES_MAX, JSON_DEPTH_MAX, RECORD_BYTES_MAX, SAFE_INTEGER_MAX};
+use allowlog_proto::limits::{
+    FRAME_BYTES_MAX, JSON_DEPTH_MAX, PROOF_HASHES_MAX, RECORD_BYTES_MAX, SAFE_INTEGER_MAX, SIGNED_NOTE_BYTES_MAX, SIGNED_NOTE_LINES_MAX,
+};
 use allowlog_proto::reason::{PolicyVersion, Reason};
 use allowlog_proto::time::Timestamp;
 
@@ -23,7 +25,8 @@ fn reasons_stand_under_their_numbers() {
 #[test]
 fn codes_stand_in_the_order_of_the_checks() {
     let text = text();
-    let (_, checks) = text.split_once("## The verifier").unwrap();
+    let (_, checks) = text.split_once("## The verifier\n").unwrap();
+    let (checks, _) = checks.split_once("\n## ").unwrap();
     let rows = checks.lines().filter(|line| line.starts_with("| ") && !line.starts_with("|  |") && !line.starts_with("| |"));
     let found: Vec<&str> =
         rows.filter_map(|row| row.trim_end_matches(" |").rsplit("| ").next()?.strip_prefix('`')?.strip_suffix('`')).collect();
@@ -51,6 +54,9 @@ fn prefixes_and_limits_are_named() {
         RECORD_BYTES_MAX.to_string(),
         FRAME_BYTES_MAX.to_string(),
         format!("{JSON_DEPTH_MAX} containers"),
+        format!("at most {SIGNED_NOTE_LINES_MAX} of them"),
+        format!("{SIGNED_NOTE_BYTES_MAX} bytes"),
+        format!("at most {PROOF_HASHES_MAX}, an empty line"),
         SAFE_INTEGER_MAX.to_string(),
         Timestamp::MAX.as_ms().to_string(),
         PolicyVersion::CURRENT.as_str().to_owned(),

@@ -17,6 +17,10 @@ mod golden;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod merkle;
+#[cfg(test)]
+mod note;
+#[cfg(test)]
 mod receipt;
 #[cfg(test)]
 mod time;
