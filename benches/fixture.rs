@@ -10,9 +10,10 @@ use allowlog::log::disk::{DiskOptions, DiskStore};
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts;
 use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
-use allowlog_proto::chain::Chain;
+use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
@@ -88,9 +89,9 @@ impl World {
     pub fn decide(&mut self, command: &Command) -> Decided {
         let decided = decide(&self.state, command, self.now, &mut self.ids).unwrap();
         for event in &decided.events {
-            let record = self.chain.record(decided.workspace_id, self.now, event.clone());
-            self.chain.extend(&record, allowlog_proto::chain::Hash::default());
-            self.state.apply(&record);
+            let record = receipts::record(&self.chain, decided.workspace_id, self.now, event.clone(), None);
+            self.chain.extend(&record, Hash::default());
+            self.state.apply(&record, Hash::default());
         }
         decided
     }
@@ -140,10 +141,10 @@ pub fn write(directory: &Path, events: u64, authorizations: usize) {
             targets.push(created.granted.authorization_id.to_string());
         }
         for event in decided.events {
-            let record = world.chain.record(decided.workspace_id, world.now, event);
+            let record = receipts::record(&world.chain, decided.workspace_id, world.now, event, None);
             let hash = frame.push(&record).unwrap();
             world.chain.extend(&record, hash);
-            world.state.apply(&record);
+            world.state.apply(&record, hash);
         }
         let count = frame.count() as u64;
         if count >= EVENTS_PER_FRAME || world.chain.next_sequence() >= events {

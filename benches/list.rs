@@ -19,6 +19,7 @@ use allowlog::search::{Facet, Filter, Indexing, Order, Request, Search};
 use allowlog_projections::command::{Action, Command};
 use allowlog_projections::decide::{Outcome, decide};
 use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts;
 use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::chain::Chain;
@@ -258,10 +259,10 @@ impl Author {
                 self.authorizations.push(created.granted.authorization_id.to_string());
             }
             for event in decided.events {
-                let record = self.chain.record(decided.workspace_id, self.now, event);
+                let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, None);
                 let hash = frame.push(&record).unwrap();
                 self.chain.extend(&record, hash);
-                self.state.apply(&record);
+                self.state.apply(&record, hash);
             }
         }
         let sealed = frame.seal(first, self.chain.frame_hash()).unwrap();

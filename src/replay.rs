@@ -82,9 +82,9 @@ impl Replayed {
             reader.map_err(|source| StoreError::Io { doing: "start a thread that reads the log".to_owned(), source })?;
             for frame in opened {
                 waiting.fetch_sub(1, Ordering::Relaxed);
-                chain.admit_opened(frame?, |sequence, record, _| {
+                chain.admit_opened(frame?, |sequence, record, hash| {
                     if until.is_none_or(|until| sequence < until) {
-                        state.apply(record);
+                        state.apply(record, hash);
                     }
                 })?;
                 if !progress(chain.next_sequence()) || is_over(chain.next_sequence()) {

@@ -13,6 +13,7 @@ use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::event::{Event, SigningKeyEvent};
 use allowlog_proto::frame::Frame;
 use allowlog_proto::id::{KeyId, WorkspaceId};
+use allowlog_proto::receipt::hash;
 use allowlog_proto::record::Record;
 use allowlog_proto::signing::Signature;
 use tokio::sync::{oneshot, watch};
@@ -133,6 +134,10 @@ impl Signing {
         let key = SigningKey::active_at(keys, record.time);
         let key = key.ok_or_else(|| format!("workspace `{}` had no signing key at {}", record.workspace_id, record.time))?;
         let canonical = receipt.canonical().map_err(|e| e.to_string())?;
+        // What is signed is what the log committed to, whatever this version would make of the event.
+        if hash(&canonical) != record.receipt {
+            return Err(format!("receipt `{}` is not the one its record carries the hash of", receipt.receipt_id));
+        }
         // A key that cannot be had must not hold up everybody else. Its receipts are signed when they are asked for.
         match self.keyring.private_key(key.key_id) {
             Ok(private) => Ok(private.sign(canonical.as_bytes())),

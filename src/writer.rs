@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use allowlog_projections::command::Command;
 use allowlog_projections::decide::{Outcome, decide};
 use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts;
 use allowlog_projections::state::State;
 use allowlog_proto::chain::Chain;
 use allowlog_proto::frame::FrameBuilder;
@@ -183,13 +184,13 @@ impl Writer {
         let result = decide(&self.state, &command, self.now, &mut self.ids);
         let result = result.map_err(Failure::Rejected).map(|decided| {
             for event in decided.events {
-                let mut record = self.chain.record(decided.workspace_id, self.now, event);
-                record.request = request_of(&command).cloned();
+                let request = request_of(&command).cloned();
+                let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
                 let Ok(hash) = frame.push(&record) else {
                     unreachable!("limits.rs holds every event below the limit of a record");
                 };
                 self.chain.extend(&record, hash);
-                self.state.apply(&record);
+                self.state.apply(&record, hash);
             }
             Committed { workspace_id: decided.workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });

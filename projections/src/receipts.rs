@@ -3,12 +3,28 @@
 //! Source: section "Receipts" of the Allowly API in its scopes form, tables of events and of contexts.
 
 use allowlog_proto::api::allowly::{budget, policy_eval, signed_scope, targets_object};
+use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
     AuthorizationEvent, CheckEvent, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked, Subject, Verdict,
 };
+use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::json::{Object, Value};
-use allowlog_proto::receipt::{About, Receipt};
-use allowlog_proto::record::Record;
+use allowlog_proto::receipt::{About, Receipt, hash};
+use allowlog_proto::record::{NO_RECEIPT, Record, Request};
+use allowlog_proto::time::Timestamp;
+
+/// The next record of a workspace's chain, with the hash of its receipt. `time` must not lie before [`Chain::time`].
+pub fn record(chain: &Chain, workspace_id: WorkspaceId, time: Timestamp, event: Event, request: Option<Request>) -> Record {
+    let mut record = Record { request, ..chain.record(workspace_id, time, event) };
+    record.receipt = receipt_hash(&record);
+    assert!(record.event.receipt_id().is_none() || record.receipt != NO_RECEIPT, "what comes into an event can be signed");
+    record
+}
+
+/// What a record must carry of its receipt.
+pub fn receipt_hash(record: &Record) -> [u8; 32] {
+    receipt(record).and_then(|receipt| receipt.canonical().ok()).map_or(NO_RECEIPT, |canonical| hash(&canonical))
+}
 
 /// The receipt of a record, if it leads to one.
 pub fn receipt(record: &Record) -> Option<Receipt<'_>> {

@@ -7,6 +7,7 @@ use std::ops::Bound;
 use allowlog_proto::chain::Hash;
 use allowlog_proto::event::Event;
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, WorkspaceId};
+use allowlog_proto::merkle::{entry, leaf};
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{IdempotencyKey, Resource};
 use allowlog_proto::time::Timestamp;
@@ -63,15 +64,15 @@ stored!(State { workspaces, api_keys, authorizations, questions, escalations, re
 
 impl State {
     /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The state of an empty log.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Folds one record in. Total: it decides nothing, and asserts what the decider promised.
-    pub fn apply(&mut self, record: &Record) {
+    /// Folds one record in, whose bytes hash to `hash`. Total: it decides nothing, and asserts what the decider promised.
+    pub fn apply(&mut self, record: &Record, hash: Hash) {
         self.forget(record.time);
         self.remember_request(record);
         match &record.event {
@@ -85,6 +86,7 @@ impl State {
             Event::Bundle(event) => self.apply_bundle(record, event),
             Event::Tombstone(event) => self.apply_tombstone(record, event),
         }
+        self.workspace_mut(record).tree.push(leaf(&entry(hash, &record.receipt)), |_, _| {});
         self.next_sequence = self.next_sequence.saturating_add(1);
     }
 

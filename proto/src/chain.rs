@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::event::Event;
 use crate::frame::{Frame, FrameError};
 use crate::id::WorkspaceId;
-use crate::record::{Record, RecordError};
+use crate::record::{NO_RECEIPT, Record, RecordError};
 use crate::snapshot::{load, save};
 use crate::time::Timestamp;
 
@@ -120,10 +120,10 @@ impl Chain {
         self.time
     }
 
-    /// The next record of a workspace's chain, of a request without a name. `time` must not lie before [`Chain::time`].
+    /// The next record of a workspace's chain, of a request without a name and without the hash of a receipt. `time` must not lie before [`Chain::time`].
     pub fn record(&self, workspace_id: WorkspaceId, time: Timestamp, event: Event) -> Record {
         let link = self.workspaces.get(&workspace_id).copied().unwrap_or_default();
-        Record { workspace_id, index: link.next_index, time, previous: link.previous, event, request: None }
+        Record { workspace_id, index: link.next_index, time, previous: link.previous, receipt: NO_RECEIPT, event, request: None }
     }
 
     /// Moves the head past a record made by [`Chain::record`], whose bytes hash to `hash`.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::ReceiptId;
+use crate::id::{AuthorizationId, ReceiptId};
 
 mod api_key;
 mod authorization;
@@ -53,6 +53,21 @@ pub enum Event {
 }
 
 impl Event {
+    /// The authorization it is about, if it is about one.
+    pub fn authorization_id(&self) -> Option<AuthorizationId> {
+        match self {
+            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Bundle(_) | Self::Tombstone(_) => None,
+            Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.authorization_id),
+            Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.authorization_id),
+            Self::Check(CheckEvent::Decided(decided)) => match &decided.subject {
+                Subject::Unknown { .. } => None,
+                Subject::Known { authorization_id, .. } => Some(*authorization_id),
+            },
+            Self::Confirmation(ConfirmationEvent::Resolved(resolved)) => Some(resolved.authorization_id),
+            Self::Escalation(EscalationEvent::Resolved(resolved)) => Some(resolved.authorization_id),
+        }
+    }
+
     /// The receipt this event leads to, if it leads to one.
     pub fn receipt_id(&self) -> Option<ReceiptId> {
         match self {

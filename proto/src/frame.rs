@@ -151,7 +151,7 @@ impl Frame {
             let (length, tail) = rest.split_first_chunk().ok_or(FrameError::Lengths)?;
             let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| FrameError::Lengths)?;
             let (bytes, tail) = tail.split_at_checked(length).ok_or(FrameError::Lengths)?;
-            let hash = record::hash(bytes);
+            let hash = record::hash(bytes).ok_or(FrameError::Lengths)?;
             hasher.update(&hash.0);
             records.push((bytes, hash));
             rest = tail;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::id::{AuthorizationId, KeyId, ReceiptId, WorkspaceId};
 use crate::json::{NotSignable, Object, Value, escape_into};
+use crate::sha256::sha256;
 use crate::signing::Signature;
 use crate::time::Timestamp;
 
@@ -93,6 +94,11 @@ impl Receipt<'_> {
         out.push('}');
         Ok(out)
     }
+}
+
+/// What a record carries of its receipt: SHA-256 of the canonical bytes.
+pub fn hash(canonical: &str) -> [u8; 32] {
+    sha256(&[canonical.as_bytes()])
 }
 
 /// The signed document: the canonical receipt with its `signature` member.

@@ -1,7 +1,8 @@
 //! A record: an event with its place in the chain of its workspace.
 //!
-//! Bytes: format version (1) · workspace id (16) · index (8) · time in ms (8) · hash of the previous record of the
-//! same workspace (32) · the event and the request it came from through bincode. Integers are big-endian. `FORMAT.md` has the whole of it.
+//! Bytes: a header of format version (1) · workspace id (16) · index (8) · time in ms (8) · hash of the previous record of the
+//! same workspace (32) · hash of its receipt (32) · subject (16), then the body: the event and the request it came from through
+//! bincode. Integers are big-endian. `FORMAT.md` has the whole of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,16 +10,19 @@ use crate::chain::Hash;
 use crate::codec;
 pub use crate::codec::{DecodeError, EncodeError};
 use crate::event::Event;
-use crate::id::WorkspaceId;
+use crate::id::{AuthorizationId, WorkspaceId};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::text::IdempotencyKey;
 use crate::time::Timestamp;
 
 /// The first byte of every record.
-pub const RECORD_VERSION: u8 = 2;
+pub const RECORD_VERSION: u8 = 3;
+/// What stands before the body.
+pub const HEADER_BYTES: usize = 113;
 
 const REQUEST_DOMAIN: &[u8] = b"allowlog.request.v1\n";
-const DOMAIN: &[u8] = b"allowlog.record.v2\n";
+const SUBJECT_DOMAIN: &[u8] = b"allowlog.subject.v1\n";
+const DOMAIN: [u8; 19] = *b"allowlog.record.v3\n";
 
 /// An event with its place in the chain of its workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +35,16 @@ pub struct Record {
     pub time: Timestamp,
     /// Hash of the record at `index - 1`, zeros at 0.
     pub previous: Hash,
+    /// SHA-256 of the canonical bytes of its receipt; [`NO_RECEIPT`] if the event has none.
+    pub receipt: [u8; 32],
     /// What happened.
     pub event: Event,
     /// Which request it happened for, if the caller named it. All events of one command carry the same.
     pub request: Option<Request>,
 }
+
+/// In place of the hash of a receipt: the event has none.
+pub const NO_RECEIPT: [u8; 32] = [0; 32];
 
 /// A request that can be told apart from its retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +88,12 @@ pub enum RecordError {
     /// The event within.
     #[error(transparent)]
     Event(#[from] DecodeError),
+    /// The header names another authorization than the event.
+    #[error("the record's subject is not the authorization that its event names")]
+    Subject,
+    /// A hash of a receipt that the event does not have, or none of one that it has.
+    #[error("the record carries the hash of a receipt exactly if its event has one")]
+    Receipt,
 }
 
 impl Record {
@@ -93,12 +108,14 @@ impl Record {
         to.extend_from_slice(&self.index.to_be_bytes());
         to.extend_from_slice(&self.time.as_ms().to_be_bytes());
         to.extend_from_slice(&self.previous.0);
+        to.extend_from_slice(&self.receipt);
+        to.extend_from_slice(&self.subject());
         codec::encode(&self.event, self.request.as_ref(), to)?;
         let bytes = to.get(start..).unwrap_or_default();
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(EncodeError);
         }
-        Ok(hash(bytes))
+        hash(bytes).ok_or(EncodeError)
     }
 
     /// Reads a record that fills `bytes` exactly.
@@ -109,6 +126,49 @@ impl Record {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(RecordError::TooLarge);
         }
+        let (header, body) = Header::read(bytes)?;
+        let (event, request) = codec::decode(body)?;
+        let Header { workspace_id, index, time, previous, receipt, subject } = header;
+        let record = Self { workspace_id, index, time, previous, receipt, event, request };
+        if record.subject() != subject {
+            return Err(RecordError::Subject);
+        }
+        if record.event.receipt_id().is_some() != (record.receipt != NO_RECEIPT) {
+            return Err(RecordError::Receipt);
+        }
+        Ok(record)
+    }
+
+    /// What the header says of whom the record is about, so that it can be seen without the body: zeros if the event is about
+    /// no authorization.
+    fn subject(&self) -> [u8; 16] {
+        self.event.authorization_id().map(subject_of).unwrap_or_default()
+    }
+}
+
+/// What stands before the body of a record, and can be shown without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Whose chain.
+    pub workspace_id: WorkspaceId,
+    /// Place within that chain, from 0.
+    pub index: u64,
+    /// When the command was decided.
+    pub time: Timestamp,
+    /// Hash of the record at `index - 1`, zeros at 0.
+    pub previous: Hash,
+    /// SHA-256 of the canonical bytes of its receipt; [`NO_RECEIPT`] if it has none.
+    pub receipt: [u8; 32],
+    /// [`subject_of`] the authorization it is about, zeros if it is about none.
+    pub subject: [u8; 16],
+}
+
+impl Header {
+    /// Reads what `bytes` begin with; the rest is the body.
+    ///
+    /// # Errors
+    /// If they are cut off, of another version, or the time is out of range.
+    pub fn read(bytes: &[u8]) -> Result<(Self, &[u8]), RecordError> {
         let (&[version], rest) = bytes.split_first_chunk().ok_or(RecordError::CutOff)?;
         if version != RECORD_VERSION {
             return Err(RecordError::Version(version));
@@ -116,33 +176,40 @@ impl Record {
         let (workspace_id, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
         let (index, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
         let (time, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
-        let (previous, event) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
-        let (event, request) = codec::decode(event)?;
-        Ok(Self {
+        let (previous, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
+        let (receipt, rest) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
+        let (subject, body) = rest.split_first_chunk().ok_or(RecordError::CutOff)?;
+        let header = Self {
             workspace_id: WorkspaceId::from_bytes(*workspace_id),
             index: u64::from_be_bytes(*index),
             time: Timestamp::from_ms(u64::from_be_bytes(*time)).ok_or(RecordError::Time)?,
             previous: Hash(*previous),
-            event,
-            request,
-        })
+            receipt: *receipt,
+            subject: *subject,
+        };
+        Ok((header, body))
     }
 }
 
-/// The hash of a stored record: BLAKE3 over a domain tag and the exact bytes.
-pub fn hash(bytes: &[u8]) -> Hash {
-    // What fits into one chunk of BLAKE3, as most records do, is hashed in one piece: the hasher itself is larger than they.
-    let mut piece = [0; blake3::CHUNK_LEN];
-    if let Some((domain, record)) = piece.split_at_mut_checked(DOMAIN.len())
-        && let Some(record) = record.get_mut(..bytes.len())
-    {
-        domain.copy_from_slice(DOMAIN);
-        record.copy_from_slice(bytes);
-        let whole = piece.get(..DOMAIN.len().saturating_add(bytes.len())).unwrap_or_default();
-        return Hash(*blake3::hash(whole).as_bytes());
-    }
+/// What headers say of a record about this authorization. The id itself stays untold.
+pub fn subject_of(authorization_id: AuthorizationId) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(DOMAIN);
-    hasher.update(bytes);
-    Hash(*hasher.finalize().as_bytes())
+    hasher.update(SUBJECT_DOMAIN);
+    hasher.update(&authorization_id.to_bytes());
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// The hash of a stored record, of its header and the hash of its body; `None` if the header is not all there.
+pub fn hash(bytes: &[u8]) -> Option<Hash> {
+    let (header, body) = bytes.split_first_chunk()?;
+    Some(hash_parts(header, blake3::hash(body).as_bytes()))
+}
+
+/// The same, of a record whose body may be hidden: BLAKE3 over a domain tag, the header, and the BLAKE3 of the body.
+pub fn hash_parts(header: &[u8; HEADER_BYTES], body: &[u8; 32]) -> Hash {
+    // In one piece: the hasher itself is larger.
+    let mut piece = [0; DOMAIN.len() + HEADER_BYTES + 32];
+    let parts = DOMAIN.iter().chain(header).chain(body);
+    piece.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+    Hash(*blake3::hash(&piece).as_bytes())
 }

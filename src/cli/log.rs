@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use allowlog_projections::receipts::receipt_hash;
 use allowlog_proto::chain::Chain;
 use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::record::Record;
 use clap::Subcommand;
+use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::client::workspace_id;
@@ -58,10 +61,18 @@ fn verify(data: &DataArgument) -> Outcome {
             _ => (chain.next_sequence(), e.to_string()),
         });
         let admitted = stored.and_then(|frame| {
-            let each = |_, record: &allowlog_proto::record::Record, _| {
+            let mut foreign = None;
+            let each = |sequence, record: &Record, _| {
                 workspaces.insert(record.workspace_id);
+                if receipt_hash(record) != record.receipt {
+                    foreign.get_or_insert(sequence);
+                }
             };
-            chain.admit(&frame, each).map_err(|e| (e.sequence, e.to_string()))
+            chain.admit(&frame, each).map_err(|e| (e.sequence, e.to_string()))?;
+            match foreign {
+                None => Ok(()),
+                Some(sequence) => Err((sequence, format!("the record at sequence {sequence} does not carry the hash of its receipt"))),
+            }
         });
         if let Err(e) = admitted {
             problem = Some(e);
@@ -93,7 +104,7 @@ fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<Wo
     for frame in store.scan(from) {
         let frame = frame?;
         for (sequence, (bytes, hash)) in (frame.header().first_sequence..).zip(frame.records()?) {
-            let record = allowlog_proto::record::Record::decode(bytes)?;
+            let record = Record::decode(bytes)?;
             let wanted = sequence >= from && workspace.is_none_or(|id| record.workspace_id == id);
             if !wanted {
                 continue;
@@ -108,6 +119,7 @@ fn show(data: &DataArgument, from: u64, limit: Option<u64>, workspace: Option<Wo
                 "index": record.index,
                 "time": record.time,
                 "previous": record.previous,
+                "receipt": HEXLOWER.encode(&record.receipt),
                 "hash": hash,
                 "event": record.event,
                 "request": record.request,

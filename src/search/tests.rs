@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use allowlog_projections::receipts;
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
     AuthorizationEvent, CheckEvent, Decided, Evaluation, Event, Granted, Plan, Subject, Terms, Verdict, WorkspaceEvent,
@@ -56,7 +57,7 @@ impl World {
                 let time_ms = self.chain.time().as_ms().max(START_MS) + self.random(4) / 3;
                 let workspace_id = workspace(self.random(2));
                 let event = self.event();
-                let record = self.chain.record(workspace_id, Timestamp::from_ms(time_ms).unwrap(), event);
+                let record = receipts::record(&self.chain, workspace_id, Timestamp::from_ms(time_ms).unwrap(), event, None);
                 let hash = frame.push(&record).unwrap();
                 self.chain.extend(&record, hash);
                 if record.event.receipt_id().is_some() {

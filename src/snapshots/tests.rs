@@ -7,6 +7,7 @@ use std::sync::Arc;
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_projections::decide::{Outcome, decide};
 use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts;
 use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::chain::Chain;
@@ -94,14 +95,14 @@ impl World {
         let mut frame = FrameBuilder::new();
         let first = self.chain.next_sequence();
         for event in decided.events {
-            let mut record = self.chain.record(decided.workspace_id, self.now, event);
-            record.request = match command {
+            let request = match command {
                 Command::Caller { request, .. } => request.clone(),
                 Command::Operator(_) => None,
             };
+            let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
             let hash = frame.push(&record).unwrap();
             self.chain.extend(&record, hash);
-            self.state.apply(&record);
+            self.state.apply(&record, hash);
         }
         let frame = frame.seal(first, self.chain.frame_hash()).unwrap();
         self.chain.close(frame.hash());

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use allowlog_proto::chain::Hash;
 use allowlog_proto::event::{Budget, Bundle, Constraints, Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::merkle::Tree;
 use allowlog_proto::snapshot::{load, save};
 use allowlog_proto::text::{AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId};
 use allowlog_proto::time::Timestamp;
@@ -56,6 +58,19 @@ items!(bool, u8, u64, usize, [u8; 16], [u8; 32], Timestamp);
 items!(ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId);
 items!(AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId);
 items!(Budget, Bundle, Constraints, Plan, Role, Style);
+
+impl Stored for Tree {
+    fn save(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.size().save(to)?;
+        self.edge().iter().try_for_each(|hash| hash.0.save(to))
+    }
+
+    fn load(from: &mut dyn Read) -> io::Result<Self> {
+        let size = u64::load(from)?;
+        let edge = (0..size.count_ones()).map(|_| <[u8; 32]>::load(from).map(Hash)).collect::<io::Result<_>>()?;
+        Self::from_edge(size, edge).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a tree has a hash for each power of two"))
+    }
+}
 
 impl<T: Stored> Stored for Option<T> {
     fn save(&self, to: &mut dyn Write) -> io::Result<()> {

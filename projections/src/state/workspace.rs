@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use allowlog_proto::event::{Plan, WorkspaceEvent};
 use allowlog_proto::id::TombstoneId;
+use allowlog_proto::merkle::Tree;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{BundleId, Name, Resource};
 use allowlog_proto::time::Timestamp;
@@ -28,9 +29,11 @@ pub struct Workspace {
     pub tombstones: BTreeMap<TombstoneId, Tombstone>,
     /// What they deny.
     pub(super) tombstoned: BTreeMap<Resource, TombstoneId>,
+    /// Over all its records so far.
+    pub tree: Tree,
 }
 
-stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned });
+stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned, tree });
 
 impl State {
     pub(super) fn apply_workspace(&mut self, record: &Record, event: &WorkspaceEvent) {
@@ -44,6 +47,7 @@ impl State {
                     bundles: BTreeMap::new(),
                     tombstones: BTreeMap::new(),
                     tombstoned: BTreeMap::new(),
+                    tree: Tree::new(),
                 };
                 let before = self.workspaces.insert(record.workspace_id, workspace);
                 assert!(before.is_none(), "a workspace is created once");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use allowlog_projections::command::Command;
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
-use allowlog_projections::receipts::receipt;
+use allowlog_projections::receipts::{self, receipt};
 use allowlog_projections::rejected::Rejected;
 use allowlog_projections::state::{Answered, SigningKey, State};
 use allowlog_proto::chain::Chain;
@@ -58,11 +58,10 @@ impl Log {
         let (first, previous) = (self.chain.next_sequence(), self.chain.frame_hash());
         let mut frame = FrameBuilder::new();
         for event in &decided.events {
-            let mut record = self.chain.record(decided.workspace_id, now, event.clone());
-            record.request = request.clone();
+            let record = receipts::record(&self.chain, decided.workspace_id, now, event.clone(), request.clone());
             let hash = frame.push(&record).expect("a record within its limit");
             self.chain.extend(&record, hash);
-            self.state.apply(&record);
+            self.state.apply(&record, hash);
             if event.receipt_id().is_some() {
                 let workspace = self.state.workspace(decided.workspace_id).unwrap();
                 self.signers.push((
@@ -111,8 +110,9 @@ impl Log {
         while !rest.is_empty() {
             let frame = Frame::read(rest).expect("a stored frame");
             rest = &rest[frame.bytes().len()..];
-            let each = |_, record: &Record, _| {
-                state.apply(record);
+            let each = |_, record: &Record, hash| {
+                assert_eq!(record.receipt, receipts::receipt_hash(record), "a record carries the hash of its receipt");
+                state.apply(record, hash);
                 records.push(record.clone());
             };
             chain.admit(&frame, each).expect("a frame that follows");

@@ -5,7 +5,7 @@ use allowlog_proto::event::{AuthorizationEvent, Constraints, Event, Grant, Grant
 use allowlog_proto::frame::{FRAME_CLOSING_BYTES, FRAME_HEADER_BYTES, Frame, FrameBuilder, FrameError, FrameHeader};
 use allowlog_proto::id::{KeyId, WorkspaceId};
 use allowlog_proto::limits::{CONSTRAINT_LIST_MAX, FRAME_BYTES_MAX, METADATA_BYTES_MAX, RECORD_BYTES_MAX, SCOPES_GRANTED_MAX};
-use allowlog_proto::record::{Record, RecordError};
+use allowlog_proto::record::{HEADER_BYTES, Record, RecordError};
 use allowlog_proto::text::{ConstraintItem, ScopeName};
 use allowlog_proto::time::Timestamp;
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ fn written(frames: &[Vec<Step>]) -> (Vec<Frame>, Vec<Record>, Chain) {
         let first = chain.next_sequence();
         for (event, tag, later) in steps {
             time = time.saturating_add_ms(*later);
-            let record = chain.record(workspace(*tag), time, fixtures[*event].1.clone());
+            let record = fixtures::record(&chain, workspace(*tag), time, fixtures[*event].1.clone());
             let hash = frame.push(&record).unwrap();
             chain.extend(&record, hash);
             records.push(record);
@@ -269,13 +269,15 @@ fn records_of_another_version_or_time_are_refused() {
         bytes[at..at + new.len()].copy_from_slice(new);
         Record::decode(&bytes).map(|_| ())
     };
-    assert_eq!(with(0, &[2]), Ok(()));
-    assert_eq!(with(0, &[1]), Err(RecordError::Version(1)), "what came before 1.0 is refused by its version");
-    assert_eq!(with(0, &[3]), Err(RecordError::Version(3)));
+    assert_eq!(with(0, &[3]), Ok(()));
+    assert_eq!(with(0, &[2]), Err(RecordError::Version(2)), "what came before 1.0 is refused by its version");
+    assert_eq!(with(0, &[4]), Err(RecordError::Version(4)));
     assert_eq!(with(0, &[0]), Err(RecordError::Version(0)));
     assert_eq!(with(25, &Timestamp::MAX.as_ms().to_be_bytes()), Ok(()));
     assert_eq!(with(25, &(Timestamp::MAX.as_ms() + 1).to_be_bytes()), Err(RecordError::Time));
-    for length in 0..65 {
+    assert_eq!(with(65, &[1]), Err(RecordError::Receipt), "the hash of a receipt that there is not");
+    assert_eq!(with(97, &[1]), Err(RecordError::Subject), "another authorization than the event's");
+    for length in 0..HEADER_BYTES {
         assert_eq!(Record::decode(&bytes[..length]), Err(RecordError::CutOff), "{length} bytes");
     }
 }
@@ -326,7 +328,7 @@ fn largest_grant(items: usize, metadata: usize) -> Event {
 fn what_can_be_written_can_be_read() {
     let time = fixtures::at("2026-11-23T12:00:00Z");
     for metadata in [8, METADATA_BYTES_MAX, 400 * 1024] {
-        let record = Chain::new().record(workspace(1), time, largest_grant(CONSTRAINT_LIST_MAX, metadata));
+        let record = fixtures::record(&Chain::new(), workspace(1), time, largest_grant(CONSTRAINT_LIST_MAX, metadata));
         let mut bytes = Vec::new();
         record.encode(&mut bytes).unwrap();
         assert!(Record::decode(&bytes) == Ok(record), "{} bytes", bytes.len()); // too large to be shown
@@ -336,7 +338,7 @@ fn what_can_be_written_can_be_read() {
 #[test]
 fn a_record_ends_at_its_limit() {
     let time = fixtures::at("2026-11-23T12:00:00Z");
-    let record = |metadata| Chain::new().record(workspace(1), time, largest_grant(0, metadata));
+    let record = |metadata| fixtures::record(&Chain::new(), workspace(1), time, largest_grant(0, metadata));
     let mut bytes = Vec::new();
     record(400 * 1024).encode(&mut bytes).unwrap();
     let most = RECORD_BYTES_MAX - bytes.len() + 400 * 1024;
@@ -358,7 +360,7 @@ fn a_record_ends_at_its_limit() {
 #[test]
 fn a_frame_ends_at_its_limit() {
     let time = fixtures::at("2026-11-23T12:00:00Z");
-    let record = Chain::new().record(workspace(1), time, largest_grant(0, 500 * 1024));
+    let record = fixtures::record(&Chain::new(), workspace(1), time, largest_grant(0, 500 * 1024));
     let mut frame = FrameBuilder::new();
     while frame.size() < FRAME_BYTES_MAX {
         frame.push(&record).unwrap();

@@ -11,7 +11,7 @@ use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, 
 use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::money::Micros;
 use allowlog_proto::reason::{PolicyVersion, Reason};
-use allowlog_proto::record::{Record, Request};
+use allowlog_proto::record::{NO_RECEIPT, Record, Request};
 use allowlog_proto::text::{
     AgentId, Approver, BundleId, ConditionField, ConditionText, ConstraintItem, IdempotencyKey, Label, Name, Note, OpaqueId, Pattern,
     Resource, ScopeName, SessionId, UserId,
@@ -135,6 +135,12 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     all
 }
 
+/// The next record of a chain. What its receipt says is decided elsewhere: the hash is any.
+pub(crate) fn record(chain: &Chain, workspace_id: WorkspaceId, time: Timestamp, event: Event) -> Record {
+    let receipt = if event.receipt_id().is_some() { [0x52; 32] } else { NO_RECEIPT };
+    Record { receipt, ..chain.record(workspace_id, time, event) }
+}
+
 /// The fixtures as records of one chain, a second apart, and the frame that holds them all.
 pub(crate) fn log() -> (Vec<(&'static str, Record)>, Frame) {
     let mut chain = Chain::new();
@@ -142,7 +148,7 @@ pub(crate) fn log() -> (Vec<(&'static str, Record)>, Frame) {
     let mut records = Vec::new();
     let mut time = at("2026-11-23T12:00:00.123Z");
     for (name, event) in events() {
-        let mut record = chain.record(workspace_id(), time, event);
+        let mut record = record(&chain, workspace_id(), time, event);
         // A check that can be told from its retry; all else happened for requests without a name.
         record.request = (name == "check_allow")
             .then(|| Request::new(IdempotencyKey::new("retry-7").unwrap(), "POST", "/v1/check", br#"{"scopes":["email.send"]}"#));

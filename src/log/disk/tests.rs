@@ -53,7 +53,8 @@ impl Author {
             let left = size.saturating_sub(builder.size() + 400).min(500_000);
             let event = if left < 100 { workspace() } else { granted(self.random.to_be_bytes()[0], left) };
             let workspace_id = WorkspaceId::from_bytes([self.random(3) as u8; 16]);
-            let record = self.chain.record(workspace_id, Timestamp::from_ms(self.time_ms).unwrap(), event);
+            let mut record = self.chain.record(workspace_id, Timestamp::from_ms(self.time_ms).unwrap(), event);
+            record.receipt = [u8::from(record.event.receipt_id().is_some()); 32];
             let hash = builder.push(&record).unwrap();
             self.chain.extend(&record, hash);
         }
