@@ -34,6 +34,8 @@ pub mod tile;
 pub mod proof;
 pub mod witness;
 
+pub mod evidence;
+
 pub mod api;
 
 mod base64;

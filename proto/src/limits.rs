@@ -103,6 +103,8 @@ pub const SIGNED_NOTE_LINES_MAX: usize = 100;
 pub const PROOF_HASHES_MAX: usize = 63;
 /// What goes before the note in a proof or in the request to a witness: the hashes, and lines that are shorter than these.
 pub const PROOF_BYTES_MAX: usize = 8 * 1024;
+/// One line of a bundle of evidence: the head of a workspace that changed its key every day for 30 years fits.
+pub const EVIDENCE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 // The largest events: a create with its metadata, a check of every scope with a full context. Metadata takes at least a
 // third of its canonical size from the body; what the rest of the body holds is never longer when stored.
@@ -127,3 +129,5 @@ const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(CONTEXT_DEPTH_MAX < JSON_DEPTH_MAX);
 // A hash in base64 with its line feed is 45 bytes.
 const _: () = assert!(PROOF_HASHES_MAX * 45 < PROOF_BYTES_MAX);
+// A record in base64 beside its receipt, which repeats the metadata at most escaped.
+const _: () = assert!(RECORD_BYTES_MAX / 3 * 4 + METADATA_BYTES_MAX * 6 + 64 * 1024 < EVIDENCE_LINE_BYTES_MAX);

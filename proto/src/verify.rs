@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use jiff::SignedDuration;
 
+use crate::id::KeyId;
 use crate::json::{Malformed, NotSignable, Object, Value};
 use crate::limits::ISSUED_AHEAD_MS_MAX;
 use crate::time::{self, Timestamp};
@@ -132,6 +133,19 @@ impl TrustedKeys {
             }
         }
         Ok(Self(keys))
+    }
+
+    /// Keys as their activations give them, oldest first: each ends where the next one begins.
+    pub fn from_activations(activations: &[(KeyId, VerifyingKey, Timestamp)]) -> Self {
+        let instant = |time: Timestamp| SignedDuration::from_millis(i64::try_from(time.as_ms()).unwrap_or(i64::MAX));
+        let ends = activations.iter().skip(1).map(|(_, _, from)| Some(instant(*from))).chain([None]);
+        let key = |((key_id, key, active_from), active_until): (&(KeyId, VerifyingKey, Timestamp), Option<SignedDuration>)| TrustedKey {
+            key_id: key_id.to_string(),
+            key: *key,
+            active_from: instant(*active_from),
+            active_until,
+        };
+        Self(activations.iter().zip(ends).map(key).collect())
     }
 }
 

@@ -26,6 +26,13 @@ pub(crate) fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// The same of a file that may be no text.
+#[expect(clippy::disallowed_methods, reason = "tests alone read files")]
+pub(crate) fn read_bytes(name: &str) -> Vec<u8> {
+    let path = path(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests alone write files")]
 pub(crate) fn write(name: &str, text: &str) {
     std::fs::write(path(name), text).unwrap();

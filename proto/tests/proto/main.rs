@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixtures;
