@@ -15,6 +15,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin_token::AdminToken;
 use crate::api_key;
+use crate::checkpoints::follower::Checkpointing;
+use crate::checkpoints::ledger::Ledger;
+use crate::checkpoints::{Checkpoints, Heads};
 use crate::clock::Clock;
 use crate::engine::{Engine, Failure};
 use crate::keyring::{Keyring, KeyringError};
@@ -26,6 +29,8 @@ use crate::search::{Indexing, Search};
 use crate::signing::Signing;
 use crate::snapshots::{Snapshots, Snapshotting};
 use crate::telemetry;
+use crate::tiles::Tiles;
+use crate::witnesses::Witnesses;
 use crate::writer::{Committed, Writer};
 
 /// What faces and commands work with. Cheap to clone.
@@ -35,6 +40,8 @@ pub struct App {
     pub engine: Engine,
     /// Is read, never written from here.
     pub store: Arc<dyn Store>,
+    /// What everybody may hold this server to.
+    pub checkpoints: Arc<Checkpoints>,
     /// Draws and hashes.
     pub keyring: Arc<Keyring>,
     /// Log sequence behind the last signed record.
@@ -61,6 +68,14 @@ pub struct Parts {
     pub snapshots: Option<(Arc<Snapshots>, u64)>,
     /// Records between two snapshots, at least.
     pub snapshot_records: u64,
+    /// The trees of the log.
+    pub tiles: Tiles,
+    /// What was signed of them.
+    pub ledger: Ledger,
+    /// Who is to cosign it, if anybody is.
+    pub witnesses: Option<Witnesses>,
+    /// Whether a log that has lost records is written on all the same.
+    pub accepts_rollback: bool,
     /// Where the search index is kept; in memory without.
     pub search_dir: Option<PathBuf>,
     /// Keys of every workspace.
@@ -82,10 +97,13 @@ pub struct Threads {
     writer: JoinHandle<()>,
     signing: JoinHandle<()>,
     search: JoinHandle<()>,
+    checkpoints: JoinHandle<()>,
     snapshots: Option<JoinHandle<()>>,
+    first_checkpoints: Option<oneshot::Receiver<()>>,
     writer_ended: oneshot::Receiver<()>,
     signing_ended: oneshot::Receiver<()>,
     search_ended: oneshot::Receiver<()>,
+    checkpoints_ended: oneshot::Receiver<()>,
     snapshots_ended: oneshot::Receiver<()>,
 }
 
@@ -100,6 +118,10 @@ impl App {
             replayed,
             snapshots,
             snapshot_records,
+            tiles,
+            ledger,
+            witnesses,
+            accepts_rollback,
             search_dir,
             keyring,
             clock,
@@ -118,6 +140,22 @@ impl App {
         let (indexing, search_handle) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
         let (search_alive, search_ended) = oneshot::channel();
         let search = indexing.start(search_woken, search_alive)?;
+        let heads = Arc::new(Heads::of(&replayed.state));
+        let checkpoints = Arc::new(Checkpoints::new(Arc::new(tiles)));
+        let (wake_checkpoints, checkpoints_woken) = sync_channel(1);
+        let latch_for_witnesses = (!accepts_rollback).then(|| Arc::clone(&latch));
+        let (first, first_checkpoints) = oneshot::channel();
+        let (checkpoints_alive, checkpoints_ended) = oneshot::channel();
+        let checkpointing = Checkpointing::new(
+            Arc::clone(&store),
+            Arc::clone(&heads),
+            ledger,
+            Arc::clone(&keyring),
+            Arc::clone(&checkpoints),
+            latch_for_witnesses,
+            witnesses.map(Arc::new),
+        )?;
+        let checkpointing = checkpointing.start(checkpoints_woken, first, checkpoints_alive)?;
         let (snapshots_alive, snapshots_ended) = oneshot::channel();
         // Nothing is ever sent: it is dropped with the writer.
         let (writes, over) = channel();
@@ -130,13 +168,35 @@ impl App {
         };
         let (writer_alive, writer_ended) = oneshot::channel();
         let snapshots = snapshots.map(|(snapshots, _)| snapshots);
-        let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, vec![wake, wake_search]);
+        let writer = Writer::new(
+            Arc::clone(&store),
+            clock.clone(),
+            ids,
+            replayed,
+            snapshots,
+            latch,
+            heads,
+            vec![wake, wake_search, wake_checkpoints],
+        );
         let writer = writer.start(queue, (writer_alive, writes))?;
         let public_url = public_url.trim_end_matches('/').into();
         let admin_token = Arc::new(admin_token);
-        let app = Self { engine, store, keyring, signed, search: search_handle, clock, public_url, admin_token, refuses_emails };
-        let snapshots = snapshotting;
-        Ok((app, Threads { writer, signing, search, snapshots, writer_ended, signing_ended, search_ended, snapshots_ended }))
+        let app =
+            Self { engine, store, checkpoints, keyring, signed, search: search_handle, clock, public_url, admin_token, refuses_emails };
+        let threads = Threads {
+            writer,
+            signing,
+            search,
+            checkpoints: checkpointing,
+            snapshots: snapshotting,
+            first_checkpoints: Some(first_checkpoints),
+            writer_ended,
+            signing_ended,
+            search_ended,
+            checkpoints_ended,
+            snapshots_ended,
+        };
+        Ok((app, threads))
     }
 
     /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
@@ -200,7 +260,15 @@ impl Threads {
     /// indexed but for what is so much that it is left to the next start. False if one of them panicked.
     pub fn join(self) -> bool {
         let snapshots = self.snapshots.is_none_or(|thread| thread.join().is_ok());
-        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok() & snapshots
+        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok() & self.checkpoints.join().is_ok() & snapshots
+    }
+
+    /// Waits until the trees have caught up with the log and every checkpoint has been made, and the witnesses have been asked.
+    pub async fn first_checkpoints(&mut self) {
+        if let Some(first) = self.first_checkpoints.take() {
+            // A thread that ended instead is seen by `ended`.
+            let _ = first.await;
+        }
     }
 
     /// Waits until one of the threads ends: while an [`App`] is there, that is a defect.
@@ -210,6 +278,7 @@ impl Threads {
             _ = &mut self.writer_ended => {}
             _ = &mut self.signing_ended => {}
             _ = &mut self.search_ended => {}
+            _ = &mut self.checkpoints_ended => {}
             _ = &mut self.snapshots_ended, if self.snapshots.is_some() => {}
         }
     }

@@ -13,6 +13,7 @@ use crate::hardening;
 
 mod admin_token;
 mod api_key;
+mod audit;
 mod backup;
 mod client;
 mod init;
@@ -60,6 +61,9 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data directory from a backup, or from an archive and the journal that is left; verified before it is accepted
     Restore(restore::Restore),
+    /// Evidence that needs no trust in whoever runs the server
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check receipts offline
     #[command(subcommand)]
     Receipt(receipt::Receipt),
@@ -103,6 +107,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Receipt(receipt) => receipt.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -9,6 +9,8 @@
 //! log/          the settled log, a row of volumes
 //! search/       what lists are found by; made again from the log
 //! snapshots/    saved folds of the log, so that a start is quick; made again from the log
+//! tiles/        the trees of the workspaces; made again from the log
+//! checkpoints   which checkpoints were signed
 //! restored/     what a restore has accepted and not yet put in its place
 //! *.set-aside-N what a restore, or a volume made again, took the place of
 //! ```
@@ -142,6 +144,11 @@ impl DataDir {
     /// Where the search index is.
     pub fn search(&self) -> PathBuf {
         self.path.join("search")
+    }
+
+    /// Where the trees are.
+    pub fn tiles(&self) -> PathBuf {
+        self.path.join("tiles")
     }
 
     /// Where snapshots are.

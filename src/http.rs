@@ -31,6 +31,8 @@ pub mod openapi;
 pub mod operations;
 pub mod rate_limit;
 mod routes;
+mod streaming;
+mod tlog;
 pub mod tls;
 
 pub use error::ApiError;
@@ -61,7 +63,7 @@ pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
 
 /// Every route of every face, with what the document says of it.
 fn routes() -> Routes {
-    allowly::routes().merge(admin::routes()).merge(docs::routes())
+    allowly::routes().merge(tlog::routes()).merge(admin::routes()).merge(docs::routes())
 }
 
 /// The tower stack, from the inside out.

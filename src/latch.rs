@@ -1,4 +1,5 @@
-//! The latch: set by the first failure of storage, released when the state has been rebuilt from the log.
+//! The latch: set by the first failure of storage, released when the state has been rebuilt from the log. It is shut for good
+//! when the log turns out to be an older one than others have seen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +8,17 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Latch {
     set: AtomicBool,
+    /// For good: what is wrong is not storage.
+    shut: AtomicBool,
     reason: Mutex<String>,
 }
 
 impl Latch {
     /// Refuses commands from now on.
     pub fn set(&self, reason: &str) {
+        if self.is_shut() {
+            return;
+        }
         let mut held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
         // Each try to go on fails in its own words; what it is now, readiness says.
         reason.clone_into(&mut held);
@@ -21,8 +27,26 @@ impl Latch {
         }
     }
 
-    /// Takes commands again.
+    /// Refuses commands until the process ends.
+    pub fn shut(&self, reason: &str) {
+        let mut held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.clone_into(&mut held);
+        self.set.store(true, Ordering::SeqCst);
+        if !self.shut.swap(true, Ordering::SeqCst) {
+            tracing::error!(log.problem = reason, "commands are refused until the operator has looked at it");
+        }
+    }
+
+    /// Whether nothing will make commands be taken again.
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::SeqCst)
+    }
+
+    /// Takes commands again, unless they are refused for good.
     pub fn release(&self) {
+        if self.is_shut() {
+            return;
+        }
         self.set.store(false, Ordering::SeqCst);
         tracing::warn!("storage works again, the state has been rebuilt from the log");
     }

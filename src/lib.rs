@@ -10,7 +10,9 @@ pub mod data_dir;
 pub mod hardening;
 pub mod keyring;
 
+pub mod checkpoints;
 pub mod engine;
+pub mod evidence;
 pub mod latch;
 pub mod log;
 pub mod receipts;
@@ -19,6 +21,8 @@ pub mod replay;
 pub mod search;
 pub mod signing;
 pub mod snapshots;
+pub mod tiles;
+pub mod witnesses;
 pub mod writer;
 
 pub mod app;

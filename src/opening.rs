@@ -10,6 +10,7 @@ use allowlog_projections::state::State;
 use crate::admin_token::AdminToken;
 use crate::app::Parts;
 use crate::chance;
+use crate::checkpoints::ledger::{Ledger, LedgerError};
 use crate::clock::{Clock, Stopwatch};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::keyring::{Keyring, KeyringError, MasterKey};
@@ -18,6 +19,8 @@ use crate::log::disk::{DiskOptions, DiskStore};
 use crate::replay::ReplayError;
 use crate::snapshots::{SNAPSHOT_RECORDS, Snapshots};
 use crate::telemetry::metrics::metrics;
+use crate::tiles::Tiles;
+use crate::tiles::follower::TilingError;
 
 /// A data directory that cannot be served from.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,12 @@ pub enum OpenError {
     /// What is stored.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// What was signed of it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Its trees.
+    #[error(transparent)]
+    Trees(#[from] TilingError),
 }
 
 /// Opens a directory, new or old, whose log is copied to `archive`; `progress` is told how many records have been replayed.
@@ -47,18 +56,25 @@ pub fn open(
     archive: Option<PathBuf>,
     master_key: Option<&str>,
     public_url: String,
+    accepts_rollback: bool,
     progress: impl FnMut(u64),
 ) -> Result<(DataDir, Parts), OpenError> {
     let directory = DataDir::create(path)?;
     let master = MasterKey::load(&directory, master_key)?;
     let keyring = Arc::new(Keyring::open(directory.keys(), &master)?);
+    let options_archive = archive.clone();
     let options = DiskOptions { archive, ..DiskOptions::default() };
     let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots(), master.snapshot_key()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
+    let twin = options_archive.map(|archive| archive.join("checkpoints"));
+    let ledger = Ledger::open(directory.path().join("checkpoints"), twin)?;
     let replaying = Stopwatch::start();
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;
     metrics().started(path.to_owned(), replayed.chain.next_sequence().saturating_sub(snapshot), &replaying);
     check_keys(&keyring, &replayed.state)?;
+    if !accepts_rollback {
+        ledger.check(&replayed.state)?;
+    }
     // One that was drawn before a start that got no further was never shown.
     let is_new = replayed.chain.next_sequence() == 0;
     let admin_token = if is_new { AdminToken::draw(&directory)? } else { AdminToken::load(&directory)? };
@@ -69,6 +85,10 @@ pub fn open(
         replayed,
         snapshots: Some((snapshots, snapshot)),
         snapshot_records: SNAPSHOT_RECORDS,
+        tiles: Tiles::open(directory.tiles()).map_err(TilingError::from)?,
+        ledger,
+        witnesses: None,
+        accepts_rollback,
         search_dir,
         keyring,
         clock: Clock::Wall,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use allowlog_projections::receipts::receipt;
 use allowlog_projections::state::SigningKey;
+use allowlog_proto::chain::Hash;
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::receipt::signed_document;
 use allowlog_proto::record::Record;
@@ -34,28 +35,52 @@ pub fn find(
     keys: &[SigningKey],
 ) -> Result<Option<Standing>, StoreError> {
     let found = locate(store, workspace_id, id)?;
-    Ok(found.map(|(sequence, record)| standing(store, keyring, sequence, record, keys)))
+    Ok(found.map(|Located { sequence, record, .. }| standing(store, keyring, sequence, record, keys)))
 }
 
-/// The record of a workspace's receipt, with its log sequence.
+/// A record and where it is.
+#[derive(Debug)]
+pub struct Located {
+    /// Its place in the log.
+    pub sequence: u64,
+    /// Itself.
+    pub record: Record,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// The record of a workspace's receipt.
 ///
 /// # Errors
 /// If the log cannot be read.
-pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<(u64, Record)>, StoreError> {
-    for frame in store.scan(store.locate(id.time_ms())?) {
+pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<Located>, StoreError> {
+    locate_at(store, workspace_id, id.time_ms(), |record| record.event.receipt_id() == Some(id))
+}
+
+/// The first record of a workspace at this millisecond that is wanted.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn locate_at(
+    store: &Arc<dyn Store>,
+    workspace_id: WorkspaceId,
+    time_ms: u64,
+    is_wanted: impl Fn(&Record) -> bool,
+) -> Result<Option<Located>, StoreError> {
+    for frame in store.scan(store.locate(time_ms)?) {
         let frame = frame?;
-        if frame.header().first_time_ms > id.time_ms() {
+        if frame.header().first_time_ms > time_ms {
             break;
         }
-        if frame.header().last_time_ms < id.time_ms() {
+        if frame.header().last_time_ms < time_ms {
             continue;
         }
         let first = frame.header().first_sequence;
         let damaged = |problem: String| StoreError::Damaged { sequence: first, problem };
-        for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
+        for (sequence, (bytes, hash)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
             let record = Record::decode(bytes).map_err(|e| damaged(e.to_string()))?;
-            if record.workspace_id == workspace_id && record.event.receipt_id() == Some(id) {
-                return Ok(Some((sequence, record)));
+            if record.workspace_id == workspace_id && is_wanted(&record) {
+                return Ok(Some(Located { sequence, record, hash }));
             }
         }
     }
@@ -76,18 +101,19 @@ pub fn is_signed(store: &Arc<dyn Store>, keyring: &Keyring, sequence: u64, recor
     signature_of(store, sequence).is_some_and(|signature| signature != NO_SIGNATURE || can_be_made())
 }
 
+/// The signed document of a record's receipt, signed now if it is not yet; nothing if it has none, or its key cannot be had.
+pub fn document(store: &Arc<dyn Store>, keyring: &Keyring, sequence: u64, record: &Record, keys: &[SigningKey]) -> Option<String> {
+    let canonical = receipt(record)?.canonical().ok()?;
+    let key = SigningKey::active_at(keys, record.time)?;
+    let stored = signature_of(store, sequence).filter(|signature| *signature != NO_SIGNATURE);
+    let signature = stored.or_else(|| Some(keyring.private_key(key.key_id).ok()?.sign(canonical.as_bytes())))?;
+    Some(signed_document(&canonical, key.key_id, &signature))
+}
+
 /// How the receipt of a record stands, whose log sequence is known.
 pub fn standing(store: &Arc<dyn Store>, keyring: &Keyring, sequence: u64, record: Record, keys: &[SigningKey]) -> Standing {
-    let signature = signature_of(store, sequence);
-    let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
-    let (Some(signature), Some(canonical), Some(key)) = (signature, canonical, SigningKey::active_at(keys, record.time)) else {
-        return Standing::Pending(Box::new(record));
-    };
-    // Its key could not be had when its turn came, or what was stored cannot be read: it is signed the same as it was then.
-    let made_now = || keyring.private_key(key.key_id).ok().map(|private| private.sign(canonical.as_bytes()));
-    let signature = if signature == NO_SIGNATURE { made_now() } else { Some(signature) };
-    match signature {
-        Some(signature) => Standing::Signed(signed_document(&canonical, key.key_id, &signature)),
-        None => Standing::Pending(Box::new(record)),
-    }
+    // One that is not there yet is waited for. If its key could not be had when its turn came, or what was stored cannot be read, it
+    // is signed the same as it was then.
+    let document = signature_of(store, sequence).and_then(|_| document(store, keyring, sequence, &record, keys));
+    document.map_or_else(|| Standing::Pending(Box::new(record)), Standing::Signed)
 }

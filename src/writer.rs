@@ -1,5 +1,6 @@
 //! The writer: one thread decides, stores and answers. There is no other way to change anything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
@@ -17,6 +18,7 @@ use allowlog_proto::record::Request;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::checkpoints::Heads;
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::Failure;
 use crate::latch::Latch;
@@ -76,6 +78,8 @@ pub struct Writer {
     is_behind: bool,
     snapshots: Option<Arc<Snapshots>>,
     latch: Arc<Latch>,
+    /// Where the trees are left after each commit, to be vouched for.
+    heads: Arc<Heads>,
     /// The state holds what is not durable, and is of no use.
     is_spoilt: bool,
     /// Of each follower.
@@ -92,6 +96,7 @@ impl Writer {
         replayed: Replayed,
         snapshots: Option<Arc<Snapshots>>,
         latch: Arc<Latch>,
+        heads: Arc<Heads>,
         wakes: Vec<SyncSender<()>>,
     ) -> Self {
         let now = resume_at(&replayed.chain);
@@ -105,6 +110,7 @@ impl Writer {
             is_behind: false,
             snapshots,
             latch,
+            heads,
             is_spoilt: false,
             wakes,
         }
@@ -134,11 +140,12 @@ impl Writer {
         let Some(first) = self.unlatch(first, queue) else { return };
         let mut frame = FrameBuilder::new();
         let mut answers: Vec<Answer> = Vec::new();
+        let mut changed = BTreeSet::new();
         let mut next = Some(first);
         let deciding = Stopwatch::start();
         // 2. Take what waits, decide and apply each in order. Memory only: a crash here leaves nothing behind.
         while let Some(input) = next {
-            answers.push(self.take(input, &mut frame));
+            answers.push(self.take(input, &mut frame, &mut changed));
             let room = answers.len() < COMMIT_COMMANDS_MAX && frame.size() < COMMIT_BYTES_GOAL;
             next = if room { queue.try_recv().ok() } else { None };
         }
@@ -152,8 +159,10 @@ impl Writer {
         for answer in answers {
             answer(stored.clone());
         }
-        // 5. Followers read the frame from the log. A crash before they did costs nothing: they go by their position.
+        // 5. Followers read the frame from the log, and the trees may be vouched for as they are now. A crash before they did costs
+        //    nothing: they go by their position.
         if stored.is_ok() {
+            self.heads.put(&self.state, changed);
             for wake in &self.wakes {
                 let _ = wake.try_send(()); // a full channel means that it has been told already
             }
@@ -173,7 +182,7 @@ impl Writer {
     }
 
     /// Decides a command or reads the state; what it returns answers, once the batch is stored.
-    fn take(&mut self, input: Input, frame: &mut FrameBuilder) -> Answer {
+    fn take(&mut self, input: Input, frame: &mut FrameBuilder, changed: &mut BTreeSet<WorkspaceId>) -> Answer {
         self.tick();
         let (command, answer, entered) = match input {
             Input::Read(read) => return read(&self.state, self.now),
@@ -183,6 +192,9 @@ impl Writer {
         metrics().queue_wait_seconds.observe(entered.seconds());
         let result = decide(&self.state, &command, self.now, &mut self.ids);
         let result = result.map_err(Failure::Rejected).map(|decided| {
+            if !decided.events.is_empty() {
+                changed.insert(decided.workspace_id);
+            }
             for event in decided.events {
                 let request = request_of(&command).cloned();
                 let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
@@ -240,6 +252,7 @@ impl Writer {
                 self.stand_by(first);
                 return None;
             }
+            (Ok(()), _) if self.latch.is_shut() => Err(self.latch.reason().unwrap_or_default()),
             (Ok(()), Input::Command { .. } | Input::Probe(_)) => self.store.recover().map_err(|error| error.to_string()),
             (Err(reason), _) => Err(reason.clone()),
         };

@@ -153,6 +153,11 @@ impl Verifier {
         self
     }
 
+    /// Whose story it is; nothing if no record may be hidden.
+    pub const fn authorization_id(&self) -> Option<AuthorizationId> {
+        self.head.authorization_id
+    }
+
     /// How many records there must be: what progress is measured by.
     pub const fn expected(&self) -> u64 {
         self.head.end.saturating_sub(self.head.first)

@@ -116,6 +116,13 @@ id!(
     TombstoneId, "tmb_"
 );
 
+impl WorkspaceId {
+    /// Milliseconds since the epoch at which the workspace was made.
+    pub const fn time_ms(self) -> u64 {
+        Ulid(self.0).timestamp_ms()
+    }
+}
+
 impl ReceiptId {
     /// Milliseconds since the epoch at which the receipt's record was written.
     pub const fn time_ms(self) -> u64 {

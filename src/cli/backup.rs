@@ -63,7 +63,7 @@ impl Backup {
         } else {
             let client = Client::of(self.url.clone(), self.admin_token.clone(), self.ca_cert.clone())?;
             let bar = progress::bytes("fetching");
-            client.fetch("backup", &mut file, |bytes| bar.set_position(bytes))?;
+            client.fetch("admin/v1/backup", &mut file, |bytes| bar.set_position(bytes))?;
             bar.finish_and_clear();
         }
         file.flush()?;

@@ -25,8 +25,8 @@ pub struct Client {
     #[arg(long, env = "ALLOWLOG_CA_CERT", value_name = "PEM")]
     ca_cert: Option<PathBuf>,
     /// The operator's token, as `init` or the first `serve` printed it
-    #[arg(long, env = "ALLOWLOG_ADMIN_TOKEN", hide_env_values = true)]
-    admin_token: String,
+    #[arg(long = "admin-token", env = "ALLOWLOG_ADMIN_TOKEN", hide_env_values = true)]
+    token: String,
 }
 
 impl fmt::Debug for Client {
@@ -44,16 +44,23 @@ impl Client {
         let admin_token =
             admin_token.ok_or("--admin-token (or ALLOWLOG_ADMIN_TOKEN) is needed for a running server, --data for a stopped one")?;
         let ca_cert = ca_cert.or_else(|| environment("ALLOWLOG_CA_CERT").map(PathBuf::from));
-        Ok(Self { url, ca_cert, admin_token })
+        Ok(Self { url, ca_cert, token: admin_token })
+    }
+
+    /// The same for the holder of an API key.
+    pub fn with_api_key(url: Option<String>, api_key: Option<String>, ca_cert: Option<PathBuf>) -> Result<Self, String> {
+        let api_key = api_key.or_else(|| std::env::var("ALLOWLOG_API_KEY").ok());
+        let api_key = api_key.ok_or("--api-key (or ALLOWLOG_API_KEY) is needed for a running server, --data for a stopped one")?;
+        Self::of(url, Some(api_key), ca_cert)
     }
 
     /// Writes the body of an answer to `out`, as it comes; `progress` is told the bytes so far.
     pub fn fetch(&self, path: &str, out: &mut impl Write, mut progress: impl FnMut(u64)) -> Result<(), Box<dyn std::error::Error>> {
-        let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
+        let url = format!("{}/{path}", self.url.trim_end_matches('/'));
         // The whole may take long; a server that says nothing for so long is gone.
         let http = self.http()?.read_timeout(TIMEOUT).build()?;
         runtime()?.block_on(async {
-            let response = http.get(&url).bearer_auth(&self.admin_token).send().await;
+            let response = http.get(&url).bearer_auth(&self.token).send().await;
             let mut response = response.map_err(|e| format!("no answer from {url}: {}", causes(&e)))?;
             if !response.status().is_success() {
                 let status = response.status();
@@ -76,7 +83,7 @@ impl Client {
         let url = format!("{}/admin/v1/{path}", self.url.trim_end_matches('/'));
         let http = self.http()?.timeout(TIMEOUT).build()?;
         let (ok, answer) = runtime()?.block_on(async {
-            let mut request = http.request(method, &url).bearer_auth(&self.admin_token);
+            let mut request = http.request(method, &url).bearer_auth(&self.token);
             if let Some(body) = body {
                 request = request.json(body);
             }

@@ -30,7 +30,7 @@ pub struct Init {
 impl Init {
     pub fn run(self) -> Outcome {
         let name = Name::new(&self.name).map_err(|e| format!("the name {e}"))?;
-        let (_lock, mut parts) = open(&self.data.path, None, master_key().as_deref().map(String::as_str), String::new(), |_| {})?;
+        let (_lock, mut parts) = open(&self.data.path, None, master_key().as_deref().map(String::as_str), String::new(), false, |_| {})?;
         if parts.replayed.chain.next_sequence() > 0 {
             return Err(format!("`{}` is initialised already", self.data.path.display()).into());
         }

@@ -15,6 +15,17 @@ pub fn records(doing: &'static str) -> ProgressBar {
     bar
 }
 
+/// How much of a file has been checked; of a pipe nobody knows how much there is.
+pub fn checked(doing: &'static str, length: Option<u64>) -> ProgressBar {
+    let Some(length) = length else { return bytes(doing) };
+    let bar = ProgressBar::new(length).with_message(doing);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {percent} % [{bar:30}] {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 /// A counter of bytes on standard error.
 pub fn bytes(doing: &'static str) -> ProgressBar {
     let bar = ProgressBar::no_length().with_message(doing);

@@ -27,6 +27,7 @@ use crate::log::Store;
 use crate::opening::open;
 use crate::snapshots::SNAPSHOT_RECORDS;
 use crate::telemetry;
+use crate::witnesses::{Witness, Witnesses, WitnessesError};
 
 mod demo;
 
@@ -49,6 +50,18 @@ pub struct Serve {
     /// Where the log is copied to as it grows, in files that need no database to be read: best on another disk
     #[arg(long, env = "ALLOWLOG_ARCHIVE", value_name = "DIR")]
     archive: Option<PathBuf>,
+    /// Go on with a log that has fewer records than a checkpoint that was signed or cosigned; no checkpoint of the workspaces it
+    /// concerns is published again
+    #[arg(long, env = "ALLOWLOG_ACCEPT_ROLLBACK", value_parser = clap::builder::BoolishValueParser::new())]
+    accept_rollback: bool,
+    /// A witness that is to cosign checkpoints: its verifier key, a space, its URL; may be given several times. `allowlog witness`
+    /// prints the line to give
+    #[arg(long = "witness", env = "ALLOWLOG_WITNESSES", value_name = "KEY URL", value_delimiter = ',', value_parser = Witness::parse)]
+    witnesses: Vec<Witness>,
+    /// How many witnesses must have cosigned a checkpoint before it is published
+    /// [default: more than half of them]
+    #[arg(long, env = "ALLOWLOG_WITNESS_QUORUM", value_name = "N", requires = "witnesses")]
+    witness_quorum: Option<usize>,
     /// Where the API listens
     #[arg(long, env = "ALLOWLOG_LISTEN", default_value = "127.0.0.1:8700", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -107,6 +120,13 @@ impl Serve {
         Ok(if clean && joined { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    /// Who is to cosign, if anybody is.
+    fn witnesses(&self) -> Result<Option<Witnesses>, WitnessesError> {
+        let count = self.witnesses.len();
+        let quorum = self.witness_quorum.unwrap_or(count / 2 + 1);
+        if count == 0 { Ok(None) } else { Witnesses::new(self.witnesses.clone(), quorum).map(Some) }
+    }
+
     /// Serves until a signal. Nothing if the signal came before there was anything to serve.
     async fn serve(self) -> Result<Option<Served>, Box<dyn std::error::Error>> {
         let mut signals = Signals::catch()?;
@@ -123,10 +143,11 @@ impl Serve {
         let limits = Limits::of(self.max_connections.unwrap_or_else(default_connections));
         let url = format!("{}://{}", if tls.is_some() { "https" } else { "http" }, api.local_addr()?);
         let public_url = self.public_url.clone().unwrap_or_else(|| url.clone());
-        let (data, archive) = (self.data.path.clone(), self.archive.clone());
+        let (data, archive, accepts_rollback) = (self.data.path.clone(), self.archive.clone(), self.accept_rollback);
         let opening = tokio::task::spawn_blocking(move || {
             let bar = progress::records("replaying");
-            let opened = open(&data, archive, master_key().as_deref().map(String::as_str), public_url, |n| bar.set_position(n));
+            let opened =
+                open(&data, archive, master_key().as_deref().map(String::as_str), public_url, accepts_rollback, |n| bar.set_position(n));
             bar.finish_and_clear();
             opened
         });
@@ -138,9 +159,18 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
-        let mut parts = Parts { refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
+        let witnesses = self.witnesses()?;
+        let mut parts = Parts { witnesses, refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
         let admin_token = parts.admin_token.take_drawn();
+        let has_witnesses = parts.witnesses.is_some();
         let (app, mut threads) = App::start(parts)?;
+        if has_witnesses {
+            // Nothing is written before the witnesses have said what they know of this log, as far as they can be reached.
+            threads.first_checkpoints().await;
+            if let Some(problem) = app.engine.refusing() {
+                return Err(problem.into());
+            }
+        }
         let operations_url = format!("http://{}", operations.local_addr()?);
         say(format_args!(
             "allowlog {} serves {} on {url}, operations on {operations_url}",

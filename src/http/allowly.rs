@@ -10,7 +10,9 @@ mod bundles;
 mod check;
 mod confirmations;
 mod escalations;
+mod evidence;
 mod keys;
+mod proofs;
 mod receipts;
 mod tombstones;
 
@@ -33,6 +35,8 @@ pub fn routes() -> Routes {
         .route("/v1/escalations/{id}/resolve", [post(escalations::resolve, escalations::resolve_entry())])
         .route("/v1/receipts", [get(receipts::list, receipts::list_entry())])
         .route("/v1/receipts/{id}", [get(receipts::by_id, receipts::by_id_entry())])
+        .route("/v1/receipts/{id}/proof", [get(proofs::by_id, proofs::by_id_entry())])
+        .route("/v1/evidence", [get(evidence::export, evidence::export_entry())])
         .route("/v1/agent-scope-bundles", [
             get(bundles::list, bundles::list_entry()),
             post(bundles::create, bundles::create_entry()),

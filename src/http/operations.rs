@@ -53,7 +53,11 @@ async fn scrape(State(app): State<App>) -> Result<Response, ApiError> {
         state,
         head: app.store.head(),
         settled: app.store.settled(),
-        followers: vec![lag(&app, "signing", app.store.signed()), lag(&app, "search", app.search.position())],
+        followers: vec![
+            lag(&app, "signing", app.store.signed()),
+            lag(&app, "search", app.search.position()),
+            lag(&app, "checkpoints", app.checkpoints.position()),
+        ],
         process: (process::resident_bytes(), process::open_files(), process::open_files_max()),
         disk: metrics().data().and_then(|directory| process::disk_bytes(directory)),
     });

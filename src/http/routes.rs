@@ -18,8 +18,8 @@ pub struct Routes {
 
 /// One method of one path, as the document has it.
 pub struct Documented {
-    /// As the router writes it, which is as OpenAPI writes it.
-    pub path: &'static str,
+    /// As OpenAPI writes it, and the router too but for `{*rest}`, a part that may hold slashes.
+    pub path: String,
     /// The method.
     pub method: HttpMethod,
     /// What is said of it.
@@ -39,7 +39,7 @@ impl Routes {
         let mut methods = MethodRouter::new();
         for Endpoint { method, handler, entry } in endpoints {
             methods = methods.merge(handler);
-            self.entries.push(Documented { path, method, entry });
+            self.entries.push(Documented { path: path.replace("{*", "{"), method, entry });
         }
         self.router = self.router.route(path, methods);
         self

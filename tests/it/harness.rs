@@ -8,6 +8,7 @@ use std::thread;
 use allowlog::admin_token::AdminToken;
 use allowlog::app::{App, Parts, Threads};
 use allowlog::chance;
+use allowlog::checkpoints::ledger::Ledger;
 use allowlog::clock::Clock;
 use allowlog::http;
 use allowlog::http::rate_limit::{Rate, RateLimits};
@@ -16,6 +17,7 @@ use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
 use allowlog::receipts::{Standing, standing};
 use allowlog::replay::replay;
+use allowlog::tiles::Tiles;
 use allowlog_projections::decide::{Explanation, explain};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::state::State;
@@ -49,6 +51,7 @@ pub struct Server {
     pub workspace_id: String,
     pub api_key: String,
     keyring_directory: TempDir,
+    _trees_directory: TempDir,
 }
 
 /// An answer, read whole.
@@ -76,12 +79,17 @@ impl Server {
     async fn start_from(store: Arc<dyn Store>, change: impl FnOnce(&mut Parts)) -> Self {
         let keyring_directory = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::open(keyring_directory.path().to_owned(), &MasterKey::ephemeral()).unwrap());
+        let trees_directory = tempfile::tempdir().unwrap();
         let clock = Clock::standing_at(Timestamp::parse(START).unwrap());
         let mut parts = Parts {
             store: Arc::clone(&store),
             replayed: replay(&*store, None, |_| {}).unwrap(),
             snapshots: None,
             snapshot_records: u64::MAX,
+            tiles: Tiles::open(trees_directory.path().join("tiles")).unwrap(),
+            ledger: Ledger::open(trees_directory.path().join("checkpoints"), None).unwrap(),
+            witnesses: None,
+            accepts_rollback: false,
             search_dir: None,
             keyring,
             clock: clock.clone(),
@@ -102,6 +110,7 @@ impl Server {
             workspace_id: created.workspace_id.to_string(),
             api_key,
             keyring_directory,
+            _trees_directory: trees_directory,
         }
     }
 
@@ -276,10 +285,10 @@ impl Drop for Server {
 fn decide_again(store: &Arc<dyn Store>) {
     let (mut chain, mut state) = (Chain::new(), State::new());
     for frame in store.scan(0) {
-        let each = |sequence, record: &Record, _| {
+        let each = |sequence, record: &Record, hash| {
             let explanation = explain(&state, record);
             assert!(explanation.as_ref().is_none_or(Explanation::agrees), "sequence {sequence}: {explanation:?}");
-            state.apply(record);
+            state.apply(record, hash);
         };
         chain.admit(&frame.unwrap(), each).expect("the chain holds");
     }

@@ -46,14 +46,14 @@ fn snapshot(store: &MemoryStore, whole: &Replayed) {
 pub(crate) fn checks(store: &MemoryStore) -> u32 {
     let (mut chain, mut state, mut checks) = (Chain::new(), State::new(), 0);
     for frame in store.scan(0) {
-        let each = |sequence, record: &Record, _| {
+        let each = |sequence, record: &Record, hash| {
             if let Some(explanation) = explain(&state, record) {
                 assert!(explanation.agrees(), "sequence {sequence} is not decided the same again: {explanation:?}");
                 let deciding: Vec<_> = explanation.rungs.iter().filter(|rung| rung.standing == Rung::Decides).collect();
                 assert!(deciding.len() == 1 && deciding[0].reason == explanation.recorded.reason, "one rung decides: {explanation:?}");
                 checks += 1;
             }
-            state.apply(record);
+            state.apply(record, hash);
         };
         chain.admit(&frame.unwrap(), each).expect("the chain holds");
     }

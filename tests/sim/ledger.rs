@@ -16,6 +16,7 @@ use allowlog_projections::command::{Command, Credential};
 use allowlog_projections::decide::{Decided, Outcome};
 use allowlog_projections::rejected::Rejected;
 use allowlog_projections::state::{Answered, State};
+use allowlog_proto::chain::Hash;
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
@@ -52,7 +53,7 @@ pub(crate) struct Ledger {
     /// The log as far as it was looked at, and its fold.
     pub(crate) known: Replayed,
     /// Records of the commit being judged.
-    fresh: VecDeque<Record>,
+    fresh: VecDeque<(Record, Hash)>,
     last_receipt: Option<ReceiptId>,
     /// What the clock says.
     pub(crate) wall: Timestamp,
@@ -401,23 +402,23 @@ impl Ledger {
         assert!(frames.len() <= 1, "a commit is one frame");
         for frame in frames {
             let fresh = &mut self.fresh;
-            self.known.chain.admit(&frame, |_, record, _| fresh.push_back(record.clone())).expect("a frame that follows");
+            self.known.chain.admit(&frame, |_, record, hash| fresh.push_back((record.clone(), hash))).expect("a frame that follows");
         }
     }
 
     /// The next records, which are those of one command decided at this instant.
     fn take(&mut self, count: usize, at: Timestamp) -> Vec<Record> {
         assert!(count <= self.fresh.len(), "the log lacks records: {count} are due of {:?}", self.fresh);
-        let records: Vec<Record> = self.fresh.drain(..count).collect();
-        for record in &records {
+        let records: Vec<(Record, Hash)> = self.fresh.drain(..count).collect();
+        for (record, hash) in &records {
             assert_eq!(record.time, at, "a record carries the instant of its decision");
             if let Some(id) = record.event.receipt_id() {
                 assert!(Some(id) > self.last_receipt, "receipt ids increase, across lives too");
                 self.last_receipt = Some(id);
             }
-            self.known.state.apply(record);
+            self.known.state.apply(record, *hash);
         }
-        records
+        records.into_iter().map(|(record, _)| record).collect()
     }
 
     pub(crate) fn ended(&mut self) -> Ended {

@@ -76,7 +76,8 @@ impl Life {
         let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), &replayed.state);
         // Chance at its worst: time alone keeps the ids of two lives apart.
         let ids = Ids::new(|| 0);
-        let writer = Writer::new(Arc::clone(&store) as _, clock.clone(), ids, replayed, None, Arc::clone(&latch), vec![wake]);
+        let writer =
+            Writer::new(Arc::clone(&store) as _, clock.clone(), ids, replayed, None, Arc::clone(&latch), Arc::default(), vec![wake]);
         Self { store, clock: clock.clone(), engine: Some(engine), latch, writer, queue, signing, signed, _woken: woken }
     }
 

@@ -57,7 +57,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         // The cursor names a receipt of the workspace: its place in the log is nobody's business.
         let after = match page.after {
             None => None,
-            Some(id) => Some(locate(&app.store, workspace_id, id)?.ok_or_else(call::unknown_cursor)?.0),
+            Some(id) => Some(locate(&app.store, workspace_id, id)?.ok_or_else(call::unknown_cursor)?.sequence),
         };
         let page = app.search.find(&request(workspace_id, &query, after, page.limit))?;
         Ok::<_, ApiError>(Json(body(&app, &page, &keys)?).into_response())

@@ -1,0 +1,292 @@
+//! The follower that makes checkpoints: it carries the trees on, signs what they come to, has it cosigned, and publishes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use allowlog_proto::checkpoint::{Checkpoint, origin};
+use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::note::{KeyKind, Note, NoteSignature, VerifierKey};
+use ed25519_dalek::VerifyingKey;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::ledger::Ledger;
+use super::{Checkpoints, Head, Heads, Published};
+use crate::keyring::Keyring;
+use crate::latch::Latch;
+use crate::log::Store;
+use crate::tiles::follower::{Tiling, TilingError};
+use crate::witnesses::{Collected, Witnesses};
+
+/// Records are gathered for so long before the next round, so that a checkpoint is there well within a second.
+const GATHER: Duration = Duration::from_millis(150);
+/// How long to wait before trying again what failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Workspaces whose checkpoints are with the witnesses at a time.
+const SUBMITTED_MAX: usize = 64;
+/// Below the threads that answer, as signing is.
+const NICE: i32 = 5;
+
+/// What the follower works with.
+pub struct Checkpointing {
+    tiling: Tiling,
+    heads: Arc<Heads>,
+    ledger: Ledger,
+    keyring: Arc<Keyring>,
+    checkpoints: Arc<Checkpoints>,
+    /// Shut for good if a witness knows more of this log than there is.
+    latch: Option<Arc<Latch>>,
+    witnesses: Option<Cosigning>,
+    /// Heads without a published checkpoint.
+    pending: BTreeMap<WorkspaceId, Head>,
+    /// What was told of a workspace, so that it is told once.
+    told: BTreeMap<WorkspaceId, String>,
+}
+
+/// The witnesses, and what asking them needs.
+struct Cosigning {
+    witnesses: Arc<Witnesses>,
+    runtime: Runtime,
+}
+
+/// A checkpoint that is signed and not published yet.
+struct Signed {
+    workspace_id: WorkspaceId,
+    published: Published,
+}
+
+impl Checkpointing {
+    /// A follower that publishes to `checkpoints` what becomes of `heads`; a `latch` is shut for good if a witness
+    /// knows more of this log than there is.
+    ///
+    /// # Errors
+    /// If the witnesses cannot be asked at all.
+    pub fn new(
+        store: Arc<dyn Store>,
+        heads: Arc<Heads>,
+        ledger: Ledger,
+        keyring: Arc<Keyring>,
+        checkpoints: Arc<Checkpoints>,
+        latch: Option<Arc<Latch>>,
+        witnesses: Option<Arc<Witnesses>>,
+    ) -> std::io::Result<Self> {
+        let tiling = Tiling::new(store, Arc::clone(&checkpoints.tiles));
+        let cosigning = |witnesses| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            Ok::<_, std::io::Error>(Cosigning { witnesses, runtime })
+        };
+        let witnesses = witnesses.map(cosigning).transpose()?;
+        Ok(Self { tiling, heads, ledger, keyring, checkpoints, latch, witnesses, pending: BTreeMap::new(), told: BTreeMap::new() })
+    }
+
+    /// Runs until the writer, which holds the other end of `wake`, is gone and all of it is published, or cannot be. `first` is
+    /// told when the first round is over; `alive` is dropped when it ends, by a panic too.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(mut self, wake: Receiver<()>, first: oneshot::Sender<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("checkpoints".into()).spawn(move || {
+            let _alive = alive;
+            // Refused where the system does not let threads differ.
+            let _ = rustix::process::nice(NICE);
+            let mut is_well = self.round();
+            let _ = first.send(()); // nobody has to listen
+            loop {
+                let woken = if is_well { wake.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { wake.recv_timeout(RETRY) };
+                let is_over = woken == Err(RecvTimeoutError::Disconnected);
+                if !is_over {
+                    // More is gathered, unless the writer ends.
+                    thread::sleep(GATHER);
+                }
+                is_well = self.round();
+                if is_over {
+                    break;
+                }
+            }
+            if let Err(error) = self.tiling.rest() {
+                tracing::warn!(error = %error, "the next start reads some of the log again for the trees");
+            }
+        })
+    }
+
+    /// Carries the trees on and publishes what they come to; false if something is to be tried again.
+    pub fn round(&mut self) -> bool {
+        let is_well = self.try_round();
+        if is_well {
+            self.checkpoints.reached(self.tiling.position());
+        }
+        is_well
+    }
+
+    fn try_round(&mut self) -> bool {
+        // Taken first: the trees reach at least as far.
+        self.pending.extend(self.heads.take());
+        match self.tiling.catch_up(|| false) {
+            Ok(()) => {}
+            Err(error @ TilingError::Damaged(_)) => return self.begin_anew(&error),
+            Err(error) => {
+                tracing::error!(error = %error, "checkpoints stopped, it is tried again in a second");
+                return false;
+            }
+        }
+        let mut due = Vec::new();
+        for (workspace_id, head) in &self.pending {
+            match self.allowed(*workspace_id, head) {
+                Ok(()) => due.push(*workspace_id),
+                Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
+                Err(Refusal::Never(problem)) => tell(&mut self.told, *workspace_id, problem),
+            }
+        }
+        let noted: Vec<_> =
+            due.iter().filter_map(|id| self.pending.get(id).map(|head| (*id, (head.tree.size(), head.tree.root())))).collect();
+        let news: Vec<_> = noted.iter().copied().filter(|(id, signed)| self.ledger.last(*id) != Some(*signed)).collect();
+        if let Err(error) = self.ledger.add(&news) {
+            tracing::error!(error = %error, "checkpoints cannot be noted, so none is signed; it is tried again in a second");
+            return false;
+        }
+        let signed: Vec<Signed> = due.into_iter().filter_map(|id| self.sign(id)).collect();
+        self.cosign(signed)
+    }
+
+    /// Whether a head may be signed: the trees come to it, and to what was signed before.
+    fn allowed(&self, workspace_id: WorkspaceId, head: &Head) -> Result<(), Refusal> {
+        let root_at = |size| {
+            let tree = self.checkpoints.tiles.tree(workspace_id, size);
+            tree.map(|tree| tree.root()).map_err(|e| Refusal::Trees(format!("those of workspace `{workspace_id}`: {e}")))
+        };
+        let size = head.tree.size();
+        if let Some((last, root)) = self.ledger.last(workspace_id) {
+            if last > size {
+                return Err(Refusal::Never(format!("a checkpoint of {last} records was signed, and the log has {size}")));
+            }
+            if root_at(last)? != root {
+                let state = format!("the first {last} records are not those that a checkpoint was signed of");
+                return Err(if head.tree.size() == last && head.tree.root() == root {
+                    Refusal::Trees(state)
+                } else {
+                    Refusal::Never(state)
+                });
+            }
+        }
+        // Made from the stored bytes, beside the one that the writer extended in memory.
+        if root_at(size)? == head.tree.root() { Ok(()) } else { Err(Refusal::Trees("they do not come to what was committed".to_owned())) }
+    }
+
+    /// Has the trees made again from the log.
+    fn begin_anew(&mut self, problem: &dyn std::fmt::Display) -> bool {
+        tracing::error!(trees.problem = %problem, "the trees are made again from the log");
+        if let Err(error) = self.tiling.begin_anew() {
+            tracing::error!(error = %error, "the trees cannot be removed");
+        }
+        false
+    }
+
+    fn sign(&self, workspace_id: WorkspaceId) -> Option<Signed> {
+        let Head { tree, signing_key } = self.pending.get(&workspace_id)?;
+        let origin = origin(workspace_id);
+        let key = VerifyingKey::from_bytes(&signing_key.public_key).ok()?;
+        let key = VerifierKey::new(&origin, KeyKind::Ed25519, key).ok()?;
+        let (size, root) = (tree.size(), tree.root());
+        let text = Checkpoint { origin, size, root }.to_string();
+        // That a key is missing is told where receipts are signed.
+        let signature = self.keyring.private_key(signing_key.key_id).ok()?.sign(text.as_bytes());
+        let note = Note { text, signatures: vec![NoteSignature::ed25519(&key, signature)] };
+        Some(Signed { workspace_id, published: Published { size, root, note } })
+    }
+
+    /// Has checkpoints cosigned, if they are to be, and publishes those that enough have cosigned.
+    fn cosign(&mut self, signed: Vec<Signed>) -> bool {
+        let Some(Cosigning { witnesses, runtime }) = &self.witnesses else {
+            signed.into_iter().for_each(|signed| self.publish(signed));
+            return self.pending.is_empty();
+        };
+        let mut answered = Vec::new();
+        let mut signed = signed.into_iter();
+        runtime.block_on(async {
+            let mut asking = JoinSet::new();
+            loop {
+                while asking.len() < SUBMITTED_MAX
+                    && let Some(Signed { workspace_id, published }) = signed.next()
+                {
+                    let (witnesses, tiles) = (Arc::clone(witnesses), Arc::clone(&self.checkpoints.tiles));
+                    asking.spawn(async move {
+                        let size = published.size;
+                        let proof = move |old| tiles.consistency(workspace_id, old, size);
+                        let collected = witnesses.collect(&published.note, size, proof).await;
+                        (Signed { workspace_id, published }, collected)
+                    });
+                }
+                match asking.join_next().await {
+                    Some(Ok(answer)) => answered.push(answer),
+                    Some(Err(error)) => tracing::error!(error = %error, "a checkpoint was not submitted"),
+                    None => break,
+                }
+            }
+        });
+        let quorum = witnesses.quorum();
+        for (signed, collected) in answered {
+            self.judge(signed, collected, quorum);
+        }
+        self.pending.is_empty()
+    }
+
+    fn judge(&mut self, mut signed: Signed, collected: Collected, quorum: usize) {
+        let Collected { cosignatures, behind, forked, unreachable } = collected;
+        let (id, size) = (signed.workspace_id, signed.published.size);
+        if let Some((witness, held)) = behind.first() {
+            let problem = format!(
+                "the log was set back: witness `{witness}` has cosigned {held} records of workspace `{id}`, and the log has {size}; \
+                 `allowlog restore` brings back what is missing"
+            );
+            self.refuse(id, problem);
+        } else if let Some(witness) = forked.first() {
+            let problem = format!("the log is another one: witness `{witness}` has cosigned other records of workspace `{id}`");
+            self.refuse(id, problem);
+        }
+        if cosignatures.len() >= quorum {
+            signed.published.note.signatures.extend(cosignatures);
+            self.publish(signed);
+        } else if let Some((witness, reason)) = unreachable.first() {
+            let missing = format!("{} of {quorum} witnesses have cosigned; `{witness}`: {reason}", cosignatures.len());
+            tell(&mut self.told, id, missing);
+        }
+    }
+
+    /// What a witness knows better: nothing may be written that contradicts it, unless the operator has said so.
+    fn refuse(&mut self, workspace_id: WorkspaceId, problem: String) {
+        if let Some(latch) = &self.latch {
+            latch.shut(&problem);
+        }
+        tell(&mut self.told, workspace_id, problem);
+    }
+
+    fn publish(&mut self, Signed { workspace_id, published }: Signed) {
+        // What was committed meanwhile is still to come.
+        if self.pending.get(&workspace_id).is_some_and(|head| head.tree.size() == published.size) {
+            self.pending.remove(&workspace_id);
+        }
+        if self.told.remove(&workspace_id).is_some() {
+            tracing::info!(checkpoint.workspace = %workspace_id, checkpoint.size = published.size, "checkpoints are published again");
+        }
+        self.checkpoints.publish(workspace_id, published);
+    }
+}
+
+/// Why no checkpoint is signed.
+enum Refusal {
+    /// The trees on disk are wrong; they are made again.
+    Trees(String),
+    /// It would contradict what was signed.
+    Never(String),
+}
+
+fn tell(told: &mut BTreeMap<WorkspaceId, String>, workspace_id: WorkspaceId, problem: String) {
+    if told.get(&workspace_id) != Some(&problem) {
+        tracing::error!(checkpoint.workspace = %workspace_id, checkpoint.problem = problem, "no checkpoint is published");
+        told.insert(workspace_id, problem);
+    }
+}

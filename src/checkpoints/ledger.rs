@@ -1,0 +1,210 @@
+//! What was signed: for each workspace the size and the root of its last checkpoint, on disk before the signature is made.
+//! It is what keeps a log that was set back from signing a second history.
+//!
+//! A line for each checkpoint, the last of a workspace counts: workspace, size, root in base64, and the first 8 bytes of the
+//! BLAKE3 of all that in hexadecimal.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use allowlog_projections::state::State;
+use allowlog_proto::chain::Hash;
+use allowlog_proto::id::WorkspaceId;
+use data_encoding::{BASE64, HEXLOWER};
+
+use crate::data_dir::write_durably;
+
+/// Lines that do not count any more before the file is written anew.
+const SPENT_LINES_MAX: usize = 10_000;
+
+/// Size and root of a checkpoint.
+pub type Signed = (u64, Hash);
+
+/// The ledger, and its twin beside the archive if there is one.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: File,
+    lines: usize,
+    last: BTreeMap<WorkspaceId, Signed>,
+    twin: Option<PathBuf>,
+}
+
+/// A ledger that cannot be used, or a log that is not the one it is of.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The operating system refused.
+    #[error("cannot use `{path}`: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A line that was not written so.
+    #[error(
+        "`{path}` is damaged in line {line}: it says which checkpoints were signed, and must be restored or, at your own risk, removed"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// The log has lost records, or is another.
+    #[error(
+        "the log was set back: it has {found} records of workspace `{workspace_id}`, and a checkpoint of {signed} records was signed; \
+         `allowlog restore` brings back what is missing, `serve --accept-rollback` goes on without it and signs no checkpoint of that \
+         workspace again"
+    )]
+    SetBack {
+        /// Whose records.
+        workspace_id: WorkspaceId,
+        /// How many there are.
+        found: u64,
+        /// How many there were.
+        signed: u64,
+    },
+    /// Another history of the same length.
+    #[error(
+        "the log is another one: its {size} records of workspace `{workspace_id}` are not those that a checkpoint was signed of; \
+         `serve --accept-rollback` goes on all the same and signs no checkpoint of that workspace again"
+    )]
+    Other {
+        /// Whose records.
+        workspace_id: WorkspaceId,
+        /// How many.
+        size: u64,
+    },
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in this file; `twin` is kept beside it, and what it knows more of is believed too.
+    ///
+    /// # Errors
+    /// If it cannot be used, or is damaged.
+    pub fn open(path: PathBuf, twin: Option<PathBuf>) -> Result<Self, LedgerError> {
+        let mut last = read(&path)?;
+        if let Some(twin) = &twin {
+            for (workspace_id, signed) in read(twin)? {
+                let known = last.entry(workspace_id).or_insert(signed);
+                *known = (*known).max(signed);
+            }
+        }
+        let mut this = Self { file: append_to(&path)?, path, lines: 0, last, twin };
+        this.write_anew()?;
+        Ok(this)
+    }
+
+    /// What was last signed of a workspace.
+    pub fn last(&self, workspace_id: WorkspaceId) -> Option<Signed> {
+        self.last.get(&workspace_id).copied()
+    }
+
+    /// Refuses a log that does not have all that was signed.
+    ///
+    /// # Errors
+    /// Names the first workspace whose records are missing or others.
+    pub fn check(&self, state: &State) -> Result<(), LedgerError> {
+        for (&workspace_id, &(signed, root)) in &self.last {
+            let tree = state.workspace(workspace_id).map(|workspace| &workspace.tree);
+            let found = tree.map_or(0, |tree| tree.size());
+            if found < signed {
+                return Err(LedgerError::SetBack { workspace_id, found, signed });
+            }
+            if found == signed && tree.is_some_and(|tree| tree.root() != root) {
+                return Err(LedgerError::Other { workspace_id, size: signed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes, durably, what will be signed now.
+    ///
+    /// # Errors
+    /// Then nothing of it may be signed.
+    pub fn add(&mut self, signed: &[(WorkspaceId, Signed)]) -> Result<(), LedgerError> {
+        if signed.is_empty() {
+            return Ok(());
+        }
+        let text: String = signed.iter().map(|(workspace_id, signed)| line(*workspace_id, *signed)).collect();
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // Half a line must not stand before the next one.
+            self.file = append_to(&self.path)?;
+            self.write_anew()?;
+            return Err(LedgerError::Io { path: self.path.clone(), source });
+        }
+        self.last.extend(signed.iter().copied());
+        self.lines = self.lines.saturating_add(signed.len());
+        if let Some(twin) = &self.twin {
+            // The archive may be gone for a while; what it misses it gets when the file is next written anew.
+            let copied = append_to(twin)
+                .map_err(|e| e.to_string())
+                .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| e.to_string()));
+            if let Err(error) = copied {
+                tracing::warn!(error, "the archive does not hear of the last checkpoints");
+            }
+        }
+        if self.lines.saturating_sub(self.last.len()) > SPENT_LINES_MAX {
+            self.write_anew()?;
+        }
+        Ok(())
+    }
+
+    /// Writes only the lines that count.
+    fn write_anew(&mut self) -> Result<(), LedgerError> {
+        let text: String = self.last.iter().map(|(workspace_id, signed)| line(*workspace_id, *signed)).collect();
+        for path in std::iter::once(&self.path).chain(&self.twin) {
+            let failed =
+                |error: &dyn std::fmt::Display| LedgerError::Io { path: path.clone(), source: io::Error::other(error.to_string()) };
+            write_durably(path, text.as_bytes()).map_err(|e| failed(&e))?;
+        }
+        (self.file, self.lines) = (append_to(&self.path)?, self.last.len());
+        Ok(())
+    }
+}
+
+fn append_to(path: &Path) -> Result<File, LedgerError> {
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    opened.map_err(|source| LedgerError::Io { path: path.to_owned(), source })
+}
+
+/// The last line of each workspace; one that was cut off at the end of the file was never relied on.
+fn read(path: &Path) -> Result<BTreeMap<WorkspaceId, Signed>, LedgerError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(source) => return Err(LedgerError::Io { path: path.to_owned(), source }),
+    };
+    let mut last = BTreeMap::new();
+    for (number, written) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        if let Some((workspace_id, signed)) = std::str::from_utf8(written).ok().and_then(parse) {
+            last.insert(workspace_id, signed);
+        } else if written.ends_with(b"\n") {
+            return Err(LedgerError::Damaged { path: path.to_owned(), line: number });
+        }
+    }
+    Ok(last)
+}
+
+fn line(workspace_id: WorkspaceId, (size, root): Signed) -> String {
+    let text = format!("{workspace_id} {size} {}", BASE64.encode(&root.0));
+    format!("{text} {}\n", check(&text))
+}
+
+fn parse(line: &str) -> Option<(WorkspaceId, Signed)> {
+    let (text, found) = line.strip_suffix('\n')?.rsplit_once(' ')?;
+    let mut words = text.split(' ');
+    let (workspace_id, size, root) = (words.next()?, words.next()?, words.next()?);
+    let root = Hash(BASE64.decode(root.as_bytes()).ok()?.try_into().ok()?);
+    (found == check(text)).then_some(())?;
+    Some((WorkspaceId::parse(workspace_id)?, (size.parse().ok()?, root)))
+}
+
+fn check(text: &str) -> String {
+    HEXLOWER.encode(blake3::hash(text.as_bytes()).as_bytes().first_chunk::<8>().map_or(&[], |start| start.as_slice()))
+}
