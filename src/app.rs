@@ -140,7 +140,7 @@ impl App {
         let (indexing, search_handle) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
         let (search_alive, search_ended) = oneshot::channel();
         let search = indexing.start(search_woken, search_alive)?;
-        let heads = Arc::new(Heads::of(&replayed.state));
+        let heads = Arc::new(Heads::of(&replayed.state, replayed.chain.next_sequence()));
         let checkpoints = Arc::new(Checkpoints::new(Arc::new(tiles)));
         let (wake_checkpoints, checkpoints_woken) = sync_channel(1);
         let latch_for_witnesses = (!accepts_rollback).then(|| Arc::clone(&latch));

@@ -2,7 +2,6 @@
 //! `follower` makes them, `ledger` remembers what was signed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use allowlog_projections::state::{SigningKey, State};
@@ -10,6 +9,7 @@ use allowlog_proto::chain::Hash;
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::merkle::Tree;
 use allowlog_proto::note::Note;
+use tokio::sync::watch;
 
 use crate::tiles::Tiles;
 
@@ -18,7 +18,16 @@ pub mod ledger;
 
 /// The trees as commits leave them, for the follower: what is in here is durable.
 #[derive(Debug, Default)]
-pub struct Heads(Mutex<BTreeMap<WorkspaceId, Head>>);
+pub struct Heads(Mutex<Taken>);
+
+/// Trees, and how far the log reached when the last of them was put.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// By workspace.
+    pub heads: BTreeMap<WorkspaceId, Head>,
+    /// Log sequence behind the last record in any of them.
+    pub end: u64,
+}
 
 /// The tree of a workspace behind a commit, and the key that was its last.
 #[derive(Debug, Clone)]
@@ -30,20 +39,24 @@ pub struct Head {
 }
 
 impl Heads {
-    /// Those of every workspace.
-    pub fn of(state: &State) -> Self {
-        Self(Mutex::new(state.workspaces().filter_map(|(id, _)| Some((id, Head::of(state, id)?))).collect()))
+    /// Those of every workspace, in a log that ends there.
+    pub fn of(state: &State, end: u64) -> Self {
+        let heads = Self::default();
+        heads.put(state, state.workspaces().map(|(id, _)| id), end);
+        heads
     }
 
-    /// Replaces those of the workspaces that a commit was about.
-    pub fn put(&self, state: &State, changed: impl IntoIterator<Item = WorkspaceId>) {
-        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.extend(changed.into_iter().filter_map(|id| Some((id, Head::of(state, id)?))));
+    /// Replaces those of the workspaces that a commit was about, which ends there.
+    pub fn put(&self, state: &State, changed: impl IntoIterator<Item = WorkspaceId>, end: u64) {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.heads.extend(changed.into_iter().filter_map(|id| Some((id, Head::of(state, id)?))));
+        taken.end = end;
     }
 
     /// Those that were put since they were last taken.
-    pub fn take(&self) -> BTreeMap<WorkspaceId, Head> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take(&self) -> Taken {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Taken { heads: std::mem::take(&mut taken.heads), end: taken.end }
     }
 }
 
@@ -60,7 +73,7 @@ pub struct Checkpoints {
     /// The trees, which reach at least as far as the checkpoints.
     pub tiles: Arc<Tiles>,
     published: RwLock<BTreeMap<WorkspaceId, Arc<Published>>>,
-    position: AtomicU64,
+    position: watch::Sender<u64>,
 }
 
 /// A checkpoint with the signatures that were asked for.
@@ -77,7 +90,7 @@ pub struct Published {
 impl Checkpoints {
     /// None yet.
     pub fn new(tiles: Arc<Tiles>) -> Self {
-        Self { tiles, published: RwLock::default(), position: AtomicU64::new(0) }
+        Self { tiles, published: RwLock::default(), position: watch::Sender::new(0) }
     }
 
     /// The last one of a workspace, once there is one.
@@ -86,12 +99,12 @@ impl Checkpoints {
     }
 
     /// Log sequence behind the last record that is under a published checkpoint, with all before it.
-    pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
+    pub fn position(&self) -> watch::Receiver<u64> {
+        self.position.subscribe()
     }
 
     fn reached(&self, position: u64) {
-        self.position.store(position, Ordering::Relaxed);
+        self.position.send_replace(position);
     }
 
     fn publish(&self, workspace_id: WorkspaceId, published: Published) {

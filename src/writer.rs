@@ -162,7 +162,7 @@ impl Writer {
         // 5. Followers read the frame from the log, and the trees may be vouched for as they are now. A crash before they did costs
         //    nothing: they go by their position.
         if stored.is_ok() {
-            self.heads.put(&self.state, changed);
+            self.heads.put(&self.state, changed, self.chain.next_sequence());
             for wake in &self.wakes {
                 let _ = wake.try_send(()); // a full channel means that it has been told already
             }

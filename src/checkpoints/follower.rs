@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::ledger::Ledger;
-use super::{Checkpoints, Head, Heads, Published};
+use super::{Checkpoints, Head, Heads, Published, Taken};
 use crate::keyring::Keyring;
 use crate::latch::Latch;
 use crate::log::Store;
@@ -115,16 +115,17 @@ impl Checkpointing {
 
     /// Carries the trees on and publishes what they come to; false if something is to be tried again.
     pub fn round(&mut self) -> bool {
+        // Taken first: the trees reach at least as far.
+        let Taken { heads, end } = self.heads.take();
+        self.pending.extend(heads);
         let is_well = self.try_round();
         if is_well {
-            self.checkpoints.reached(self.tiling.position());
+            self.checkpoints.reached(end);
         }
         is_well
     }
 
     fn try_round(&mut self) -> bool {
-        // Taken first: the trees reach at least as far.
-        self.pending.extend(self.heads.take());
         match self.tiling.catch_up(|| false) {
             Ok(()) => {}
             Err(error @ TilingError::Damaged(_)) => return self.begin_anew(&error),

@@ -27,12 +27,13 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 /// In the order in which a reader meets them.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("Authorizations", "What a person lets an agent do: recorded once, never changed, withdrawn at any time."),
     ("Checks", "The call before every action: may this agent do this, for this person, now?"),
     ("Confirmations", "What the user answers when a check says `confirm`."),
     ("Escalations", "What a third party answers when a check says `escalate`."),
     ("Receipts", "Signed proof of every grant, decision, resolution and revoke, and the keys to verify it with."),
+    ("Transparency log", "What everybody may hold a workspace's log to, in the formats of C2SP."),
     ("Bundles", "Named sets of scopes to grant from."),
     ("Tombstones", "Resources closed to every agent of the workspace."),
     ("Documentation", "This description of the API."),

@@ -56,7 +56,7 @@ async fn scrape(State(app): State<App>) -> Result<Response, ApiError> {
         followers: vec![
             lag(&app, "signing", app.store.signed()),
             lag(&app, "search", app.search.position()),
-            lag(&app, "checkpoints", app.checkpoints.position()),
+            lag(&app, "checkpoints", *app.checkpoints.position().borrow()),
         ],
         process: (process::resident_bytes(), process::open_files(), process::open_files_max()),
         disk: metrics().data().and_then(|directory| process::disk_bytes(directory)),

@@ -79,11 +79,6 @@ impl Tiling {
         self.synced = self.position;
     }
 
-    /// Log sequence behind the last record in the trees.
-    pub const fn position(&self) -> u64 {
-        self.position
-    }
-
     /// Throws the trees away; they are made again from the log.
     ///
     /// # Errors

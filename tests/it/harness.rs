@@ -209,6 +209,12 @@ impl Server {
         reply.json()["receipt"].clone()
     }
 
+    /// Waits until a checkpoint covers all that was answered.
+    pub async fn published(&self) {
+        let head = self.store.head();
+        self.app().checkpoints.position().wait_for(|position| *position >= head).await.unwrap();
+    }
+
     /// Number of records in the log.
     pub fn records(&self) -> u64 {
         self.store.head()

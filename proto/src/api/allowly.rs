@@ -17,7 +17,7 @@ pub use bundles::{BundleBody, DeletedBundleBody, KnownBundleBody};
 pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody, budget, policy_eval};
 pub use confirmations::{ConfirmBody, ConfirmedBody};
 pub use escalations::{KnownEscalationBody, ResolveBody, ResolvedBody};
-pub use evidence::{EvidenceQuery, PendingProof};
+pub use evidence::EvidenceQuery;
 pub use receipts::{Order, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsQuery};
 pub use terms::{shown_scope, signed_scope, targets_object};
 pub use tombstones::{KnownTombstoneBody, LiftedTombstoneBody, TombstoneBody};

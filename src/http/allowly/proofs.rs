@@ -1,12 +1,10 @@
 //! `GET /v1/receipts/{id}/proof`: that a receipt is in the tree that everybody is shown.
 
-use allowlog_proto::api::allowly::PendingProof;
 use allowlog_proto::id::ReceiptId;
 use allowlog_proto::proof::Proof;
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
@@ -28,8 +26,7 @@ pub async fn by_id(State(app): State<App>, path: Result<Path<String>, PathReject
     let Located { record, hash, .. } = located.ok_or_else(unknown)?;
     let index = record.index;
     let Some(published) = app.checkpoints.latest(workspace_id).filter(|published| published.size > index) else {
-        let later = [(header::RETRY_AFTER, "1")];
-        return Ok((StatusCode::ACCEPTED, later, Json(PendingProof::new(id))).into_response());
+        return Err(ApiError::unavailable("No checkpoint covers the receipt yet; try again shortly"));
     };
     let size = published.size;
     let hashes = tlog::read(&app, move |tiles| tiles.inclusion(workspace_id, index, size)).await?;
@@ -41,11 +38,9 @@ pub fn by_id_entry() -> Entry {
     Entry::reads("Receipts", "receipt_proof", "That a receipt is in the workspace's log")
         .about(
             "A `tlog-proof` (C2SP), to be kept beside the receipt and verified offline: the hash of the record that the receipt is of, its place, \
-             the inclusion proof, and the checkpoint it leads to.",
+             the inclusion proof, and the checkpoint it leads to. Until a checkpoint covers the receipt, for less than a second, it is 503.",
         )
         .names::<ReceiptId>("id", "The receipt.")
         .answers_with("text/plain", "The proof.", ObjectBuilder::new().schema_type(Type::String))
-        .answers::<PendingProof>(202, "No checkpoint covers the receipt yet; it takes less than a second.")
-        .header("Retry-After", "Seconds.")
         .refuses_with(404, "`not_found`: the workspace has no such receipt.")
 }

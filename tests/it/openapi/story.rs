@@ -193,6 +193,13 @@ async fn checks(story: &mut Story<'_>, id: &str) {
     story.read("list_receipts: a chain from its beginning", &format!("/v1/receipts?authorization_id={id}&limit=2")).await;
     story.read("get_receipt: signed", &format!("/v1/receipts/{receipt}")).await;
     story.read("get_receipt: unknown", "/v1/receipts/rcp_01ARZ3NDEKTSV4RRFFQ69G5FAV").await;
+    story.read("receipt_proof: unknown", "/v1/receipts/rcp_01ARZ3NDEKTSV4RRFFQ69G5FAV/proof").await;
+    story.server.published().await;
+    story.read("evidence: unknown", "/v1/evidence?authorization_id=auth_01ARZ3NDEKTSV4RRFFQ69G5FAV").await;
+    let unknown = "/tlog/ws_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    story.read("checkpoint: unknown", &format!("{unknown}/checkpoint")).await;
+    story.read("consistency: unknown", &format!("{unknown}/consistency?old=1&new=2")).await;
+    story.read("tile: unknown", &format!("{unknown}/tile/0/000.p/1")).await;
 }
 
 async fn escalations(story: &mut Story<'_>, id: &str) {

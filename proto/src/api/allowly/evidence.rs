@@ -1,12 +1,6 @@
 //! What evidence is asked for.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
-
 use crate::api::query::Parameters;
-use crate::id::ReceiptId;
-use crate::schema::one_of;
 use crate::time::Timestamp;
 
 /// The query of `GET /v1/evidence`.
@@ -30,24 +24,4 @@ impl EvidenceQuery {
             to: parameters.read("to", instant),
         }
     }
-}
-
-/// The proof of a receipt that no checkpoint covers yet.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PendingProof {
-    #[schema(schema_with = pending)]
-    status: &'static str,
-    receipt_id: ReceiptId,
-}
-
-impl PendingProof {
-    /// Of this receipt.
-    pub const fn new(receipt_id: ReceiptId) -> Self {
-        Self { status: "pending", receipt_id }
-    }
-}
-
-fn pending() -> RefOr<Schema> {
-    one_of(&["pending"]).into()
 }
