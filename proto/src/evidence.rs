@@ -5,12 +5,44 @@
 //! which signing keys to trust, by their ids, which are fingerprints. No network, no clock, no server.
 //!
 //! The first check that fails is the [`Fault`] it reports, with the index of the record where there is one.
+//!
+//! What an auditor does, with a bundle of the published vectors:
+//!
+//! ```
+//! use allowlog_proto::evidence::{Code, Verifier};
+//! use allowlog_proto::id::KeyId;
+//!
+//! let bundle = include_bytes!("../tests/vectors/evidence/story.jsonl");
+//! // From the operator once, by another way than the bundle; it is the fingerprint of a public key.
+//! let trusted = [KeyId::parse("key_5QK1H74GEE3FN3C9RVHFPZ34D2").unwrap()];
+//!
+//! let mut lines = bundle.split_inclusive(|byte| *byte == b'\n');
+//! let mut verifier = Verifier::open(lines.next().unwrap(), &trusted, &[], 0).unwrap();
+//! for line in lines {
+//!     let line = verifier.record(line).unwrap();
+//!     match line.record {
+//!         Some(record) => println!("{} {:?}", line.time, record.event),
+//!         None => println!("{} about somebody else", line.time),
+//!     }
+//! }
+//! let verdict = verifier.finish().unwrap();
+//! assert_eq!((verdict.first, verdict.reaches_end()), (0, true));
+//! assert_eq!(verdict.begins_with_grant, Some(true));
+//!
+//! // Without its last line, the rest is as genuine and proves nothing.
+//! let mut lines = bundle.split_inclusive(|byte| *byte == b'\n').take(5);
+//! let mut verifier = Verifier::open(lines.next().unwrap(), &trusted, &[], 0).unwrap();
+//! lines.for_each(|line| drop(verifier.record(line).unwrap()));
+//! let fault = verifier.finish().unwrap_err();
+//! assert_eq!((fault.code, fault.index), (Code::MissingRecords, Some(4)));
+//! ```
 
 use crate::chain::Hash;
 use crate::id::{AuthorizationId, KeyId, WorkspaceId};
-use crate::json::{Object, Value};
+use crate::json::Value;
 use crate::merkle::{Tree, entry, leaf};
 use crate::note::VerifierKey;
+use crate::receipt::hash_of_document;
 use crate::record::{Header, NO_RECEIPT, Record, subject_of};
 use crate::time::Timestamp;
 use crate::verify::{TrustedKeys, verify as verify_receipt};
@@ -302,7 +334,7 @@ impl Verifier {
         ];
         let object = receipt.as_object();
         let is_named = |(name, value): &(&str, String)| object.and_then(|o| members::text(o, name)) == Some(value.as_str());
-        if object.and_then(receipt_hash) != Some(header.receipt) || !named.iter().all(is_named) {
+        if hash_of_document(receipt) != Some(header.receipt) || !named.iter().all(is_named) {
             return fail(Code::WrongReceipt, "the receipt beside the record is not the one that it was given");
         }
         Ok(Some(receipt))
@@ -350,15 +382,6 @@ pub fn verify(bundle: &[u8], trusted: &[KeyId], witnesses: &[VerifierKey], quoru
     let mut verifier = Verifier::open(lines.next().unwrap_or_default(), trusted, witnesses, quorum)?;
     lines.try_for_each(|line| verifier.record(line).map(drop))?;
     verifier.finish()
-}
-
-/// The SHA-256 of a receipt's signed bytes; nothing if it cannot have been signed.
-fn receipt_hash(receipt: &Object) -> Option<[u8; 32]> {
-    let mut signed = receipt.clone();
-    signed.remove("signature");
-    let mut canonical = String::new();
-    crate::json::write_object(&signed, "", &mut canonical).ok()?;
-    Some(crate::receipt::hash(&canonical))
 }
 
 /// The members of a record's line by their types.

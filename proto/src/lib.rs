@@ -1,5 +1,7 @@
 //! The wire contracts of allowlog: everything a third party needs to read a log or to verify a receipt.
 //!
+//! To verify, begin with [`verify`] for a receipt, [`proof`] for a receipt and its place in the log, [`evidence`] for a bundle.
+//!
 //! No clock, no I/O, no runtime. `FORMAT.md` beside this crate specifies every byte in prose.
 //! Read in this order:
 

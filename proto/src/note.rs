@@ -206,6 +206,18 @@ impl Note {
         })
     }
 
+    /// Which of the witnesses say to have seen the note, and when. One that is named twice, under whatever name, is one.
+    pub fn cosigners(&self, witnesses: &[VerifierKey]) -> Vec<(VerifierKey, u64)> {
+        let mut found: Vec<(VerifierKey, u64)> = Vec::new();
+        for witness in witnesses {
+            let is_new = found.iter().all(|(other, _)| other.key != witness.key);
+            if let Some(seconds) = self.cosigned_at(witness).filter(|_| is_new) {
+                found.push((witness.clone(), seconds));
+            }
+        }
+        found
+    }
+
     fn of(&self, key: &VerifierKey) -> impl Iterator<Item = &NoteSignature> {
         self.signatures.iter().filter(|line| line.name == key.name && line.key_id == key.key_id)
     }

@@ -1,30 +1,46 @@
 //! Proofs (C2SP tlog-proof): a leaf's place in a tree under a signed checkpoint, to be kept beside a receipt and verified offline.
 //!
-//! ```
-//! use allowlog_proto::proof::Proof;
+//! What a third party does with a receipt and its proof, offline. The log has made them of three records, and a witness has seen its
+//! checkpoint:
 //!
-//! let text = "c2sp.org/tlog-proof@v1\n\
-//!     index 1\n\
-//!     47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\
-//!     \n\
-//!     example.com/log\n\
-//!     2\n\
-//!     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\
-//!     \n\
-//!     — example.com/log AAAAAAAA\n";
-//! let proof = Proof::parse(text).unwrap();
-//! assert_eq!((proof.index, proof.hashes.len()), (1, 1));
-//! assert_eq!(proof.checkpoint.text, "example.com/log\n2\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
-//! assert_eq!(proof.to_string(), text);
+//! ```
+//! use allowlog_proto::json::Value;
+//! use allowlog_proto::note::VerifierKey;
+//! use allowlog_proto::proof::{Proof, Unproved, verify_receipt};
+//! use allowlog_proto::time::Timestamp;
+//! use allowlog_proto::verify::TrustedKeys;
+//!
+//! // `GET /v1/receipts/{id}`, `GET /v1/receipts/{id}/proof`, `GET /v1/workspaces/{id}/keys`, kept as they came.
+//! let receipt = Value::parse(include_bytes!("../tests/vectors/proof/receipt.json")).unwrap();
+//! let proof = Proof::parse(include_str!("../tests/vectors/proof/receipt.proof")).unwrap();
+//! let keys = TrustedKeys::parse(include_bytes!("../tests/vectors/proof/keys.json")).unwrap();
+//! // Known from elsewhere: the key of the log, and whom one believes that they would have seen another one.
+//! let log = VerifierKey::parse(include_str!("../tests/vectors/proof/log.vkey").trim()).unwrap();
+//! let witness = VerifierKey::parse(include_str!("../tests/vectors/proof/witness.vkey").trim()).unwrap();
+//! let now = Timestamp::parse("2026-11-24T00:00:00Z").unwrap();
+//!
+//! let proved = verify_receipt(&receipt, now, &keys, &proof, &log, &[witness.clone()], 1).unwrap();
+//! assert_eq!((proved.index, proved.size), (3, 5));
+//! assert_eq!(proved.cosigned, vec![(witness, 1_795_435_201)]);
+//!
+//! // The place is part of what is proved, and so is everything the receipt says.
+//! let elsewhere = Proof { index: 2, ..proof };
+//! assert_eq!(verify_receipt(&receipt, now, &keys, &elsewhere, &log, &[], 0), Err(Unproved::NotIncluded));
 //! ```
 
 use std::fmt;
 
 use crate::base64;
 use crate::chain::Hash;
-use crate::checkpoint::parse_decimal;
+use crate::checkpoint::{Checkpoint, CheckpointError, origin, parse_decimal};
+use crate::id::WorkspaceId;
+use crate::json::Value;
 use crate::limits::{PROOF_BYTES_MAX, PROOF_HASHES_MAX, SIGNED_NOTE_BYTES_MAX};
-use crate::note::{Note, NoteError};
+use crate::merkle::{entry, leaf, verify_inclusion};
+use crate::note::{Note, NoteError, VerifierKey};
+use crate::receipt::hash_of_document;
+use crate::time::Timestamp;
+use crate::verify::{Invalid, TrustedKeys, verify};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
@@ -92,6 +108,88 @@ impl fmt::Display for Proof {
         write_hashes(&self.hashes, f)?;
         write!(f, "\n{}", self.checkpoint)
     }
+}
+
+/// What a receipt and its proof say together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    /// The receipt's record is at this place
+    pub index: u64,
+    /// of so many under the checkpoint
+    pub size: u64,
+    /// whose tree has this root.
+    pub root: Hash,
+    /// Hash of the record, by which whoever holds it can tell that it is this one.
+    pub record: Hash,
+    /// The witnesses that have seen the checkpoint, and when, in POSIX seconds.
+    pub cosigned: Vec<(VerifierKey, u64)>,
+}
+
+/// Why a receipt is not proved to be in a log, in the order of the checks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unproved {
+    /// The receipt itself.
+    #[error("the receipt is not genuine: {0}")]
+    Receipt(#[from] Invalid),
+    /// The note is of something else.
+    #[error("the proof does not stand on a checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The receipt is of one workspace, the checkpoint or the key of another.
+    #[error("the checkpoint is of another log than the receipt")]
+    AnotherLog,
+    /// The log's key has not signed it.
+    #[error("the checkpoint is not signed by the key of the log")]
+    Untrusted,
+    /// Fewer witnesses than asked for.
+    #[error("{found} of the named witnesses have cosigned the checkpoint, {quorum} are asked for")]
+    TooFewWitnesses {
+        /// How many have.
+        found: usize,
+        /// How many were to.
+        quorum: usize,
+    },
+    /// The `extra` line is no hash.
+    #[error("the proof has no `extra` line with the hash of the record")]
+    Record,
+    /// Another receipt, another place, or another tree.
+    #[error("the receipt is not proved to be in the tree of the checkpoint at its place")]
+    NotIncluded,
+}
+
+/// Checks that a receipt is genuine, as [`verify`] does with `keys` at the instant `now`, and that it is in its workspace's log under a
+/// checkpoint that `log`, a key of that workspace, has signed and `quorum` of the `witnesses` have cosigned.
+///
+/// # Errors
+/// The first check that fails.
+pub fn verify_receipt(
+    receipt: &Value,
+    now: Timestamp,
+    keys: &TrustedKeys,
+    proof: &Proof,
+    log: &VerifierKey,
+    witnesses: &[VerifierKey],
+    quorum: usize,
+) -> Result<Proved, Unproved> {
+    verify(receipt, keys, None, now)?;
+    let Checkpoint { origin: of, size, root } = Checkpoint::parse(&proof.checkpoint.text)?;
+    let workspace_id = receipt.as_object().and_then(|receipt| receipt.get("workspace_id")).and_then(Value::as_text);
+    let own = workspace_id.and_then(WorkspaceId::parse).map(origin);
+    if own.as_deref() != Some(of.as_str()) || log.name() != of {
+        return Err(Unproved::AnotherLog);
+    }
+    if !proof.checkpoint.is_signed_by(log) {
+        return Err(Unproved::Untrusted);
+    }
+    let cosigned = proof.checkpoint.cosigners(witnesses);
+    if cosigned.len() < quorum {
+        return Err(Unproved::TooFewWitnesses { found: cosigned.len(), quorum });
+    }
+    let record = Hash(proof.extra.as_slice().try_into().map_err(|_| Unproved::Record)?);
+    let receipt = hash_of_document(receipt).ok_or(Unproved::NotIncluded)?;
+    if !verify_inclusion(proof.index, size, leaf(&entry(record, &receipt)), &proof.hashes, root) {
+        return Err(Unproved::NotIncluded);
+    }
+    Ok(Proved { index: proof.index, size, root, record, cosigned })
 }
 
 /// One hash a line, as many as a proof may have.

@@ -101,6 +101,15 @@ pub fn hash(canonical: &str) -> [u8; 32] {
     sha256(&[canonical.as_bytes()])
 }
 
+/// The same of a signed document, of whatever origin; nothing if it is no object, or holds what cannot be signed.
+pub fn hash_of_document(document: &Value) -> Option<[u8; 32]> {
+    let mut signed = document.as_object()?.clone();
+    signed.remove("signature");
+    let mut canonical = String::new();
+    crate::json::write_object(&signed, "", &mut canonical).ok()?;
+    Some(hash(&canonical))
+}
+
 /// The signed document: the canonical receipt with its `signature` member.
 pub fn signed_document(canonical: &str, key_id: KeyId, signature: &Signature) -> String {
     let mut out = String::with_capacity(canonical.len().saturating_add(180));

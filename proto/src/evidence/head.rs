@@ -97,14 +97,7 @@ impl Head {
 
     /// Check 6: which of the witnesses have seen the checkpoint, and when, in POSIX seconds.
     pub(super) fn cosigners(&self, witnesses: &[VerifierKey], quorum: usize) -> Result<Vec<(VerifierKey, u64)>, Fault> {
-        let mut found: Vec<(VerifierKey, u64)> = Vec::new();
-        for witness in witnesses {
-            // A witness that is named twice, under whatever name, is one.
-            let is_new = found.iter().all(|(other, _)| other.key() != witness.key());
-            if let Some(seconds) = self.note.cosigned_at(witness).filter(|_| is_new) {
-                found.push((witness.clone(), seconds));
-            }
-        }
+        let found = self.note.cosigners(witnesses);
         if found.len() < quorum {
             let sentence = format!("{} of the named witnesses have cosigned the checkpoint, {quorum} are asked for", found.len());
             return Err(Fault { code: Code::TooFewWitnesses, index: None, sentence });

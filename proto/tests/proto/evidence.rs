@@ -8,6 +8,9 @@ use allowlog_proto::note::VerifierKey;
 
 use crate::{files, vectors};
 
+pub(crate) mod bundles;
+mod tampering;
+
 const DIRECTORY: &str = "tests/vectors/evidence";
 
 struct Vector {
