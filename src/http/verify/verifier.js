@@ -1,0 +1,128 @@
+// The verifier for auditors, written from FORMAT.md alone: bundles of evidence, receipts, proofs that a receipt is in the tree.
+// It asks no network and no clock and keeps nothing. Codes are those of FORMAT.md; a fault is `{code, index, sentence}`.
+
+import { blake3, sha256 } from "./noble.js";
+import { concat, idText, instant, utf8 } from "./bytes.js";
+import { BundleVerifier } from "./bundle.js";
+import { parse } from "./json.js";
+import { faultOf, parseKeyDocument, signedBytes } from "./receipt.js";
+import { sentenceOf } from "./sentences.js";
+import { rowOfReceipt } from "./story.js";
+import { cosignedAt, isIncluded, isSignedBy, parseProof, parseWitness } from "./tlog.js";
+
+export { BundleVerifier };
+export { parse, canonical } from "./json.js";
+export { parseNote, parseCheckpoint, parseWitness } from "./tlog.js";
+export { isSignature } from "./signatures.js";
+
+const LINE_FEED = 10;
+
+/** What a bundle is, from its text or its bytes. */
+export function verifyBundle(text, options) {
+  const verifier = new BundleVerifier(options);
+  const lines = new Lines(verifier);
+  lines.take(typeof text === "string" ? utf8(text) : text);
+  lines.finish();
+  return { ...verifier.finish(), rows: verifier.rows };
+}
+
+/** The same of a Blob, piece by piece; `progress` is told how many bytes are behind it. */
+export async function verifyBlob(blob, options, progress) {
+  const verifier = new BundleVerifier(options);
+  const lines = new Lines(verifier);
+  const reader = blob.stream().getReader();
+  let read = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    read += value.length;
+    if (!lines.take(value)) break;
+    progress?.(read);
+  }
+  await reader.cancel();
+  lines.finish();
+  return { ...verifier.finish(), rows: verifier.rows };
+}
+
+/** Cuts bytes into lines. */
+class Lines {
+  #verifier;
+  #held = [];
+
+  constructor(verifier) {
+    this.#verifier = verifier;
+  }
+
+  /** Gives false once nothing more needs to be read. */
+  take(bytes) {
+    let from = 0;
+    for (let to = bytes.indexOf(LINE_FEED); to >= 0; to = bytes.indexOf(LINE_FEED, from)) {
+      const line = concat(...this.#held, bytes.subarray(from, to));
+      this.#held = [];
+      if (!this.#verifier.line(line)) return false;
+      from = to + 1;
+    }
+    if (from < bytes.length) this.#held.push(bytes.slice(from));
+    return true;
+  }
+
+  finish() {
+    if (this.#held.length > 0) this.#verifier.line(concat(...this.#held), false);
+  }
+}
+
+const told = (code) => (code === null ? null : { code, index: null, sentence: sentenceOf(code) });
+
+/**
+ * Whether a receipt holds under a key document: `{fault, row, keyId}`. `workspace` is the one it must be of, or null; `now` is a text or
+ * nanoseconds. If `trust` is given, the receipt's key must be one of these fingerprints, and be the key that has this fingerprint.
+ */
+export function verifyReceipt(text, keysText, { workspace = null, now, trust = null }) {
+  const document = parseKeyDocument(keysText);
+  if (document === null) return { fault: told("malformed_keys"), row: null, keyId: null };
+  let receipt;
+  try {
+    receipt = parse(text);
+  } catch {
+    return { fault: told("unreadable"), row: null, keyId: null };
+  }
+  const code = faultOf(receipt, document.keys, workspace, typeof now === "string" ? instant(now) : now);
+  if (code !== null) return { fault: told(code), row: null, keyId: null };
+  const keyId = receipt.get("signature").get("key_id");
+  return { fault: told(faultOfTrust(document.keys, keyId, trust)), row: rowOfReceipt(receipt), keyId };
+}
+
+function faultOfTrust(keys, keyId, trust) {
+  if (trust === null) return null;
+  if (!trust.includes(keyId)) return "untrusted_key";
+  const isOf = (key) => idText("key_", blake3(key.publicKey).subarray(0, 16)) === keyId;
+  return keys.filter((key) => key.id === keyId).every(isOf) ? null : "forged_key";
+}
+
+/**
+ * Whether a receipt that was verified is in the tree of its workspace, under a checkpoint that a key of the document has signed (one of
+ * `trust`, if that is given) and `quorum` of the `witnesses` have cosigned: `{fault, index, size, signer, cosigned}`.
+ */
+export function verifyProof(receiptText, proofText, keysText, { trust = null, witnesses = [], quorum = 0 } = {}) {
+  const [document, proof] = [parseKeyDocument(keysText), parseProof(proofText)];
+  if (document === null) return { fault: told("malformed_keys") };
+  if (proof === null) return { fault: told("malformed_proof") };
+  let receipt;
+  try {
+    receipt = parse(receiptText);
+  } catch {
+    return { fault: told("unreadable") };
+  }
+  const signed = receipt instanceof Map ? signedBytes(receipt) : null;
+  if (signed === null) return { fault: told("not_canonical") };
+  const { checkpoint, recordHash, index, hashes } = proof;
+  if (checkpoint.origin !== `allowlog/${receipt.get("workspace_id")}`) return { fault: told("wrong_origin") };
+  const may = document.keys.filter((key) => faultOfTrust([key], key.id, trust) === null);
+  const signer = may.find((key) => isSignedBy(checkpoint, checkpoint.origin, key.publicKey));
+  if (signer === undefined) return { fault: told("untrusted_checkpoint") };
+  if (!isIncluded(concat(recordHash, sha256(signed)), index, checkpoint.size, hashes, checkpoint.root)) return { fault: told("bad_proof") };
+  const seen = witnesses.map(parseWitness).map((witness) => ({ name: witness.name, seconds: cosignedAt(checkpoint, witness) }));
+  const cosigned = seen.filter((line) => line.seconds !== null).map(({ name, seconds }) => ({ name, seconds: seconds.toString() }));
+  if (cosigned.length < quorum) return { fault: told("too_few_witnesses") };
+  return { fault: null, index: index.toString(), size: checkpoint.size.toString(), signer: signer.id, cosigned };
+}
