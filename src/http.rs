@@ -34,6 +34,7 @@ mod routes;
 mod streaming;
 mod tlog;
 pub mod tls;
+mod verify;
 
 pub use error::ApiError;
 
@@ -63,7 +64,7 @@ pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
 
 /// Every route of every face, with what the document says of it.
 fn routes() -> Routes {
-    allowly::routes().merge(tlog::routes()).merge(admin::routes()).merge(docs::routes())
+    allowly::routes().merge(tlog::routes()).merge(admin::routes()).merge(docs::routes()).merge(verify::routes())
 }
 
 /// The tower stack, from the inside out.

@@ -70,7 +70,17 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("utoipa", &["proto/src/~", "src/http/~"]),
     ("utoipa_swagger_ui", &["src/http/docs.rs"]),
     // A route that is not in a face's list would not be in the document either.
-    (".route(", &["src/http/routes.rs", "src/http/allowly.rs", "src/http/admin.rs", "src/http/docs.rs", "src/http/operations.rs"]),
+    (
+        ".route(",
+        &[
+            "src/http/routes.rs",
+            "src/http/allowly.rs",
+            "src/http/admin.rs",
+            "src/http/docs.rs",
+            "src/http/verify.rs",
+            "src/http/operations.rs",
+        ],
+    ),
     ("Router::new", &["src/http/routes.rs", "src/http/operations.rs"]),
     ("clap", &["src/cli.rs", "src/cli/~", "src/main.rs"]),
     ("MiMalloc", &["src/main.rs"]),

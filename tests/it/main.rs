@@ -18,3 +18,4 @@ mod limits;
 mod listener;
 mod openapi;
 mod story;
+mod verify;

@@ -1,5 +1,5 @@
-// FORMAT.md, section "Evidence": a bundle line by line, with the checks in their order. Nothing is kept of a record but its row
-// in the timeline, so that a bundle may be larger than the memory.
+// FORMAT.md, section "Evidence": a bundle line by line, with the checks in their order. Nothing is kept of a record but where its
+// line stands, so that a bundle may be larger than the memory.
 
 import { blake3, sha256 } from "./noble.js";
 import { base64, concat, equal, hex, idBytes, idText, isZero, timeText } from "./bytes.js";
@@ -8,7 +8,7 @@ import { faultOf, signedBytes } from "./receipt.js";
 import { parseBody, parseHidden, parseRecord, recordHash, subjectOf } from "./record.js";
 import { sentenceOf } from "./sentences.js";
 import { rowOfReceipt, rowOfRecord } from "./story.js";
-import { Edge, cosignedAt, hashOf, isIncluded, isSignedBy, leafHash, parseCheckpoint, parseWitness, sizesAfter, sizesBefore } from "./tlog.js";
+import { Edge, cosignedBy, hashOf, isIncluded, isSignedBy, leafHash, parseCheckpoint, parseWitnesses, sizesAfter, sizesBefore } from "./tlog.js";
 
 const HEAD = ["format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"];
 const NS_OF_MS = 1000000n;
@@ -38,25 +38,24 @@ export class BundleVerifier {
   #before = null;
   #fault = null;
   #story = { whole: 0, hidden: 0, receipts: 0, beginsWithGrant: false };
-  /** Rows of the timeline; `{hidden: n}` stands for so many records in a row that are not shown. */
-  rows = [];
+  /** The story in order: `{index, from, to}` is a record and the bytes of its line, `{hidden: n}` a run of records that are not shown. */
+  places = [];
 
   constructor({ trust = null, witnesses = [], quorum = 0 } = {}) {
-    const parsed = witnesses.map(parseWitness);
-    if (parsed.includes(null)) throw new TypeError(`this is no verifier key of a witness: ${witnesses[parsed.indexOf(null)]}`);
-    for (const id of trust ?? []) if (idBytes("key_", id) === null) throw new TypeError(`this is no fingerprint of a signing key: ${id}`);
-    if (quorum > parsed.length) throw new TypeError("more witnesses are asked for than are named");
     this.#trust = trust;
-    this.#witnesses = parsed;
+    this.#witnesses = parseWitnesses(witnesses);
     this.#quorum = quorum;
   }
 
-  /** Takes one line, without its line feed; `isEnded` says whether it had one. Gives false once nothing more needs to be read. */
-  line(bytes, isEnded = true) {
+  /**
+   * Takes one line without its line feed; `isEnded` says whether it had one, `from` where it begins in the bundle. Gives false once
+   * nothing more needs to be read.
+   */
+  line(bytes, isEnded, from) {
     if (this.#fault !== null) return false;
     this.#guard(() => {
       if (this.#head === null) this.#takeHead(bytes, isEnded);
-      else this.#takeRecord(bytes, isEnded);
+      else this.#takeRecord(bytes, isEnded, from);
     });
     return this.#fault === null;
   }
@@ -95,15 +94,14 @@ export class BundleVerifier {
       check(isThere && record.index > last, "bad_key_proof");
       last = record.index;
     }
-    const cosigned = this.#witnesses.map((witness) => ({ name: witness.name, seconds: cosignedAt(checkpoint, witness) }));
-    head.cosigned = cosigned.filter((line) => line.seconds !== null);
+    head.cosigned = cosignedBy(checkpoint, this.#witnesses);
     check(head.cosigned.length >= this.#quorum, "too_few_witnesses");
     before.forEach((leaves, place) => this.#edge.push(head.before[place], leaves));
     this.#head = head;
     this.#next = head.first;
   }
 
-  #takeRecord(bytes, isEnded) {
+  #takeRecord(bytes, isEnded, from) {
     const index = this.#next;
     check(index < this.#head.end, "extra_records", this.#head.end);
     const line = isEnded ? parseLine(objectOf(bytes), this.#head) : null;
@@ -116,13 +114,14 @@ export class BundleVerifier {
     check(this.#before === null || record.time >= this.#before.time, "time_goes_back", index);
     if (line.event === null) {
       check(!equal(record.subject, this.#head.subject), "wrong_subject", index);
-      this.#tellHidden();
+      this.#countHidden();
     } else {
       check(equal(record.subject, subjectOf(line.event.authorization)), "wrong_subject", index);
       check(line.event.hasReceipt || isZero(record.receiptHash), "wrong_receipt", index);
       check(!line.event.hasReceipt || !isZero(record.receiptHash), "wrong_receipt", index);
       this.#checkReceipt(line, index);
-      this.#tell(line, index);
+      this.#count(line);
+      this.places.push({ index, from, to: from + bytes.length });
     }
     this.#edge.push(leafHash(entryOf(record)), 1);
     this.#before = record;
@@ -151,20 +150,18 @@ export class BundleVerifier {
     check(code === null, code, index);
   }
 
-  #tell({ event, record, receipt }, index) {
+  #count({ event, record, receipt }) {
     this.#story.whole += 1;
     if (receipt !== undefined) this.#story.receipts += 1;
     const isGrant = event.what === "authorization granted" && equal(record.subject, this.#head.subject);
     if (isGrant) this.#story.beginsWithGrant = true;
-    const row = receipt === undefined ? rowOfRecord(record, event) : rowOfReceipt(receipt);
-    this.rows.push({ index, ...row });
   }
 
-  #tellHidden() {
+  #countHidden() {
     this.#story.hidden += 1;
-    const last = this.rows.at(-1);
+    const last = this.places.at(-1);
     if (last?.hidden !== undefined) last.hidden += 1;
-    else this.rows.push({ hidden: 1 });
+    else this.places.push({ hidden: 1 });
   }
 
   #end() {
@@ -183,12 +180,21 @@ export class BundleVerifier {
       isVouchedFor: this.#trust !== null,
       signer: signer.id,
       keys: keys.map((key) => key.id),
-      cosigned: cosigned.map(({ name, seconds }) => ({ name, seconds: seconds.toString() })),
+      cosigned,
+      witnesses: this.#witnesses.length,
       ...this.#story,
       checked: this.#next - first,
       reachesEnd: BigInt(end) === checkpoint.size,
     };
   }
+}
+
+/** The row of the timeline that a line makes which the verifier has taken. */
+export function rowOfLine(bytes, index) {
+  const line = parseBytes(bytes);
+  if (line.has("receipt")) return { index, ...rowOfReceipt(line.get("receipt")) };
+  const record = parseRecord(base64(line.get("record")));
+  return { index, ...rowOfRecord(record, parseBody(record.body)) };
 }
 
 /** The object a line holds, or null. */

@@ -37,7 +37,7 @@ const OF_A_RECORD = {
   time_goes_back: "the record is older than the one before it",
   wrong_subject: "the record is said to be about another authorization than it is",
   missing_receipt: "its receipt is missing",
-  wrong_receipt: "its receipt belongs to another record",
+  wrong_receipt: "the receipt is not the one that the record was made with: it was altered, or belongs to another record",
   extra_records: "more records are there than the bundle claims to hold",
 };
 

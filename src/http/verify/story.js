@@ -8,28 +8,34 @@ const EVENTS = {
   "escalation.resolve": "escalation resolved",
 };
 
-/** `{what, decision, reason, who, facts}` of a receipt that was read; `facts` are names and texts in an order. */
+/**
+ * `{time, what, decision, reason, facts, more}` of a receipt that was verified; `facts` are names and texts in an order, `more` those that
+ * matter less.
+ */
 export function rowOfReceipt(receipt) {
-  const context = receipt.get("context");
-  const facts = [];
-  const tell = (name, value) => value !== null && value !== undefined && facts.push([name, plain(value)]);
-  tell("scope", receipt.get("scope"));
-  tell("resource", receipt.get("resource"));
-  tell("authorization", receipt.get("authorization_id"));
-  for (const [name, value] of context) if (!["budget", "escalation"].includes(name) || !(value instanceof Map)) tell(name, value);
-  tellMembers(tell, context.get("escalation"), "escalation");
-  tellBudget(tell, context.get("budget"));
+  const [facts, more] = [[], []];
+  const tell = (list, name, value) => value !== null && value !== undefined && list.push([name, plain(value)]);
+  tell(facts, "agent", receipt.get("agent_id"));
+  tell(facts, "user", receipt.get("user_id"));
+  tell(facts, "scope", receipt.get("scope"));
+  tell(facts, "resource", receipt.get("resource"));
   const condition = receipt.get("policy_eval")?.get("matched_condition");
-  tell("condition", condition);
-  if (condition) tell("value found", receipt.get("policy_eval").get("field_value"));
-  tell("receipt", receipt.get("receipt_id"));
+  tell(facts, "condition", condition);
+  if (condition) tell(facts, "value found", receipt.get("policy_eval").get("field_value"));
+  // Callers name members of the context as they like: none of them may be taken for one of the receipt's own.
+  for (const [name, value] of receipt.get("context")) {
+    const isBudget = name === "budget";
+    tell(isBudget ? facts : more, `context.${name}`, isBudget ? budget(value) : value);
+  }
+  tell(more, "authorization", receipt.get("authorization_id"));
+  tell(more, "receipt", receipt.get("receipt_id"));
   return {
     time: receipt.get("issued_at"),
     what: receipt.has("scope") ? "check" : EVENTS[receipt.get("event")],
     decision: receipt.get("decision"),
     reason: receipt.get("reason"),
-    who: `agent ${receipt.get("agent_id")} for user ${receipt.get("user_id")}`,
     facts,
+    more,
   };
 }
 
@@ -38,26 +44,20 @@ export function rowOfRecord(record, event) {
   const facts = Object.entries(event.said).filter(([, value]) => value !== null);
   if (event.signingKey !== null) facts.push(["signing key", idText("key_", event.signingKey.id)], ["active from", timeText(event.signingKey.activeFrom)]);
   if (event.authorization !== null) facts.push(["authorization", idText("auth_", event.authorization)]);
-  return { time: timeText(record.time), what: event.what, decision: null, reason: null, who: null, facts };
+  return { time: timeText(record.time), what: event.what, decision: null, reason: null, facts, more: [] };
 }
 
-function tellMembers(tell, object, name) {
-  if (!(object instanceof Map)) return;
-  for (const [member, value] of object) tell(`${name} ${member}`, value);
-}
-
-function tellBudget(tell, budget) {
-  if (!(budget instanceof Map)) return;
-  tell("estimated cost", dollars(budget.get("estimated_cost_micros")));
-  tell("budget spent", `${dollars(budget.get("spent_after_micros"))} of ${dollars(budget.get("limit_micros"))}`);
+/** The counters of a check as a sentence. */
+function budget(value) {
+  const [limit, spent, cost] = ["limit_micros", "spent_after_micros", "estimated_cost_micros"].map((name) => (value instanceof Map ? value.get(name) : null));
+  if (![limit, spent, cost].every(Number.isSafeInteger)) return value;
+  return `${dollars(spent)} of ${dollars(limit)} spent after this check, whose estimated cost was ${dollars(cost)}`;
 }
 
 /** Micro-USD as dollars. */
 function dollars(micros) {
-  if (!Number.isSafeInteger(micros)) return plain(micros);
   const [sign, digits] = [micros < 0 ? "-" : "", String(Math.abs(micros)).padStart(7, "0")];
-  const cents = digits.slice(-6).replace(/0{0,4}$/, "");
-  return `${sign}${digits.slice(0, -6)}.${cents} USD`;
+  return `${sign}${digits.slice(0, -6)}.${digits.slice(-6).replace(/0{0,4}$/, "")} USD`;
 }
 
 /** A value of JSON as a text for people. */

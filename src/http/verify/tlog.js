@@ -107,7 +107,7 @@ export function isSignedBy(note, name, publicKey) {
 }
 
 /** `{name, id, publicKey}` of the verifier key of a witness, or null. */
-export function parseWitness(vkey) {
+function parseWitness(vkey) {
   const match = /^([^\p{White_Space}+]+)\+([0-9a-fA-F]{8})\+([A-Za-z0-9+/=]+)$/u.exec(vkey);
   const bytes = match && base64(match[3]);
   if (!bytes || bytes.length !== 33 || bytes[0] !== COSIGNATURE) return null;
@@ -115,8 +115,25 @@ export function parseWitness(vkey) {
   return noteKeyId(witness.name, COSIGNATURE, witness.publicKey) === witness.id ? witness : null;
 }
 
+/** Those of a list of verifier keys; throws at one that is none. Who is named twice, if only by another name, counts once. */
+export function parseWitnesses(vkeys) {
+  const witnesses = new Map();
+  for (const vkey of vkeys) {
+    const witness = parseWitness(vkey);
+    if (witness === null) throw new TypeError(`this is no verifier key of a witness: ${vkey}`);
+    witnesses.set(hex(witness.publicKey), witness);
+  }
+  return [...witnesses.values()];
+}
+
+/** `{name, seconds}` of the witnesses that have cosigned. */
+export function cosignedBy(note, witnesses) {
+  const lines = witnesses.map((witness) => ({ name: witness.name, seconds: cosignedAt(note, witness)?.toString() }));
+  return lines.filter((line) => line.seconds !== undefined);
+}
+
 /** The POSIX seconds, a bigint, at which the witness says it saw the checkpoint; null if it did not cosign. */
-export function cosignedAt(note, witness) {
+function cosignedAt(note, witness) {
   for (const line of note.lines) {
     if (line.name !== witness.name || line.id !== witness.id || line.signature.length !== 72) continue;
     const seconds = new DataView(line.signature.buffer, line.signature.byteOffset).getBigUint64(0);

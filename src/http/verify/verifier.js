@@ -3,51 +3,63 @@
 
 import { blake3, sha256 } from "./noble.js";
 import { concat, idText, instant, utf8 } from "./bytes.js";
-import { BundleVerifier } from "./bundle.js";
+import { BundleVerifier, rowOfLine } from "./bundle.js";
 import { parse } from "./json.js";
 import { faultOf, parseKeyDocument, signedBytes } from "./receipt.js";
 import { sentenceOf } from "./sentences.js";
 import { rowOfReceipt } from "./story.js";
-import { cosignedAt, isIncluded, isSignedBy, parseProof, parseWitness } from "./tlog.js";
+import { cosignedBy, isIncluded, isSignedBy, parseProof, parseWitnesses } from "./tlog.js";
 
-export { BundleVerifier };
-export { parse, canonical } from "./json.js";
-export { parseNote, parseCheckpoint, parseWitness } from "./tlog.js";
+export { idBytes } from "./bytes.js";
+export { parse } from "./json.js";
 export { isSignature } from "./signatures.js";
+export { parseNote, parseWitnesses } from "./tlog.js";
 
 const LINE_FEED = 10;
 
-/** What a bundle is, from its text or its bytes. */
+/** What a bundle is, from its text or its bytes: `{fault, head, ...}` and the rows of its timeline. */
 export function verifyBundle(text, options) {
+  const bytes = typeof text === "string" ? utf8(text) : text;
   const verifier = new BundleVerifier(options);
   const lines = new Lines(verifier);
-  lines.take(typeof text === "string" ? utf8(text) : text);
+  lines.take(bytes);
   lines.finish();
-  return { ...verifier.finish(), rows: verifier.rows };
+  const row = (place) => (place.hidden === undefined ? rowOfLine(bytes.subarray(place.from, place.to), place.index) : place);
+  return { ...verifier.finish(), rows: verifier.places.map(row) };
 }
 
-/** The same of a Blob, piece by piece; `progress` is told how many bytes are behind it. */
+/**
+ * The same of a Blob, piece by piece, with the places of the rows instead of the rows. `progress` is told how many bytes are behind it;
+ * null is what comes of it once it answers false.
+ */
 export async function verifyBlob(blob, options, progress) {
   const verifier = new BundleVerifier(options);
   const lines = new Lines(verifier);
   const reader = blob.stream().getReader();
   let read = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    read += value.length;
-    if (!lines.take(value)) break;
-    progress?.(read);
+  for (let step = await reader.read(); !step.done && lines.take(step.value); step = await reader.read()) {
+    read += step.value.length;
+    if (progress?.(read) === false) {
+      await reader.cancel();
+      return null;
+    }
   }
   await reader.cancel();
   lines.finish();
-  return { ...verifier.finish(), rows: verifier.rows };
+  return { ...verifier.finish(), places: verifier.places };
+}
+
+/** The rows of these places of a Blob. */
+export function rowsOf(blob, places) {
+  const row = async ({ index, from, to }) => rowOfLine(new Uint8Array(await blob.slice(from, to).arrayBuffer()), index);
+  return Promise.all(places.map((place) => (place.hidden === undefined ? row(place) : place)));
 }
 
 /** Cuts bytes into lines. */
 class Lines {
   #verifier;
   #held = [];
+  #from = 0;
 
   constructor(verifier) {
     this.#verifier = verifier;
@@ -57,9 +69,7 @@ class Lines {
   take(bytes) {
     let from = 0;
     for (let to = bytes.indexOf(LINE_FEED); to >= 0; to = bytes.indexOf(LINE_FEED, from)) {
-      const line = concat(...this.#held, bytes.subarray(from, to));
-      this.#held = [];
-      if (!this.#verifier.line(line)) return false;
+      if (!this.#give(bytes.subarray(from, to), true)) return false;
       from = to + 1;
     }
     if (from < bytes.length) this.#held.push(bytes.slice(from));
@@ -67,7 +77,15 @@ class Lines {
   }
 
   finish() {
-    if (this.#held.length > 0) this.#verifier.line(concat(...this.#held), false);
+    if (this.#held.length > 0) this.#give(new Uint8Array(), false);
+  }
+
+  #give(rest, isEnded) {
+    const line = this.#held.length === 0 ? rest : concat(...this.#held, rest);
+    this.#held = [];
+    const from = this.#from;
+    this.#from += line.length + 1;
+    return this.#verifier.line(line, isEnded, from);
   }
 }
 
@@ -101,7 +119,7 @@ function faultOfTrust(keys, keyId, trust) {
 
 /**
  * Whether a receipt that was verified is in the tree of its workspace, under a checkpoint that a key of the document has signed (one of
- * `trust`, if that is given) and `quorum` of the `witnesses` have cosigned: `{fault, index, size, signer, cosigned}`.
+ * `trust`, if that is given) and `quorum` of the `witnesses` have cosigned: `{fault, index, size, signer, cosigned, witnesses}`.
  */
 export function verifyProof(receiptText, proofText, keysText, { trust = null, witnesses = [], quorum = 0 } = {}) {
   const [document, proof] = [parseKeyDocument(keysText), parseProof(proofText)];
@@ -121,8 +139,7 @@ export function verifyProof(receiptText, proofText, keysText, { trust = null, wi
   const signer = may.find((key) => isSignedBy(checkpoint, checkpoint.origin, key.publicKey));
   if (signer === undefined) return { fault: told("untrusted_checkpoint") };
   if (!isIncluded(concat(recordHash, sha256(signed)), index, checkpoint.size, hashes, checkpoint.root)) return { fault: told("bad_proof") };
-  const seen = witnesses.map(parseWitness).map((witness) => ({ name: witness.name, seconds: cosignedAt(checkpoint, witness) }));
-  const cosigned = seen.filter((line) => line.seconds !== null).map(({ name, seconds }) => ({ name, seconds: seconds.toString() }));
+  const cosigned = cosignedBy(checkpoint, parseWitnesses(witnesses));
   if (cosigned.length < quorum) return { fault: told("too_few_witnesses") };
-  return { fault: null, index: index.toString(), size: checkpoint.size.toString(), signer: signer.id, cosigned };
+  return { fault: null, index: index.toString(), size: checkpoint.size.toString(), signer: signer.id, cosigned, witnesses: witnesses.length };
 }

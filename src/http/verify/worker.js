@@ -1,0 +1,77 @@
+// Verifies beside the page, so that it stays alive. Asked `{job, files, options}` it answers `{job, read, size}` while it reads and
+// `{job, verdict, total, isBundle}` at the end, `total` being how many rows the timeline has. Asked `{job, from, to}` it answers with
+// these rows.
+
+import { parse, rowsOf, verifyBlob, verifyProof, verifyReceipt } from "./verifier.js";
+import { verdictOfBundle, verdictOfReceipt, waitingFor } from "./verdict.js";
+
+const SINGLE_BYTES_MAX = 4 * 1024 * 1024;
+const PROGRESS_BYTES = 512 * 1024;
+
+let current = 0;
+let story = { rows: async () => [], total: 0 };
+
+self.addEventListener("message", async ({ data }) => {
+  const { job, files, options, from, to } = data;
+  if (files === undefined) {
+    if (job === current) self.postMessage({ job, rows: await story.rows(from, to) });
+    return;
+  }
+  current = job;
+  const { verdict, isBundle } = await judge(job, files, options);
+  if (job === current) self.postMessage({ job, verdict, total: story.total, isBundle });
+});
+
+async function judge(job, files, options) {
+  story = { rows: async () => [], total: 0 };
+  const found = {};
+  try {
+    for (const file of files) {
+      const [kind, text] = await kindOf(file);
+      found[kind] = { file, text };
+    }
+    const isBundle = found.bundle !== undefined;
+    return { verdict: isBundle ? await judgeBundle(job, found.bundle.file, options) : judgeReceipt(found, options), isBundle };
+  } catch (error) {
+    return { verdict: waitingFor(`The file could not be read: ${error.message}`), isBundle: true };
+  }
+}
+
+/** What a file is, by its content. What is nothing else is taken for a bundle. */
+async function kindOf(file) {
+  if (file.size > SINGLE_BYTES_MAX) return ["bundle", null];
+  const bytes = await file.arrayBuffer();
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    if (text.startsWith("c2sp.org/tlog-proof@")) return ["proof", text];
+    const value = parse(text);
+    if (value.has("signature")) return ["receipt", text];
+    return value.has("keys") && !value.has("format") ? ["keys", text] : ["bundle", null];
+  } catch {
+    return ["bundle", null];
+  }
+}
+
+async function judgeBundle(job, file, options) {
+  let told = 0;
+  const result = await verifyBlob(file, options, (read) => {
+    if (read - told >= PROGRESS_BYTES) {
+      told = read;
+      self.postMessage({ job, read, size: file.size });
+    }
+    return job === current;
+  });
+  if (result === null) return null;
+  story = { rows: (from, to) => rowsOf(file, result.places.slice(from, to)), total: result.places.length };
+  return verdictOfBundle(result, options.workspace);
+}
+
+function judgeReceipt({ receipt, keys, proof }, { trust, witnesses, quorum, workspace }) {
+  if (receipt === undefined) return waitingFor("Choose the receipt too.");
+  if (keys === undefined) return waitingFor("Choose the workspace's key document too: GET /v1/workspaces/{id}/keys, best by another way than the receipt came.");
+  const now = BigInt(Date.now()) * 1000000n;
+  const result = verifyReceipt(receipt.text, keys.text, { workspace, now, trust });
+  const proved = proof === undefined ? null : verifyProof(receipt.text, proof.text, keys.text, { trust, witnesses, quorum });
+  if (result.row !== null) story = { rows: async () => [result.row], total: 1 };
+  return verdictOfReceipt(result, proved, trust !== null);
+}
