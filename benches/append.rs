@@ -18,7 +18,7 @@ use allowlog::engine::Engine;
 use allowlog::latch::Latch;
 use allowlog::log::disk::{DiskOptions, DiskStore};
 use allowlog::replay::Replayed;
-use allowlog::writer::Writer;
+use allowlog::writer::{Followers, Writer};
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::ids::Ids;
 use fixture::{check, create, create_workspace, quantile};
@@ -35,8 +35,8 @@ fn main() {
     let (engine, queue) = Engine::new(Arc::clone(&latch));
     let (wake, _woken) = sync_channel(1);
     let ids = Ids::new(chance::numbers());
-    let writer =
-        Writer::new(store, Clock::Wall, ids, Replayed::default(), None, latch, Arc::default(), vec![wake]).start(queue, ()).unwrap();
+    let followers = Followers { wakes: vec![wake], ..Followers::default() };
+    let writer = Writer::new(store, Clock::Wall, ids, Replayed::default(), None, latch, followers).start(queue, ()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let targets: Arc<Vec<String>> = Arc::new(runtime.block_on(async {
         engine.submit(create_workspace()).await.unwrap();

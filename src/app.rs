@@ -1,8 +1,11 @@
 //! The application: the parts put together, and taken apart in the right order.
 
+use std::future::Future as _;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
+use std::task::Poll;
 use std::thread::JoinHandle;
 
 use allowlog_projections::command::{Command, Operation};
@@ -15,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admin_token::AdminToken;
 use crate::api_key;
-use crate::checkpoints::follower::Checkpointing;
+use crate::checkpoints::follower::{Checkpointing, Cosigning, Sources};
 use crate::checkpoints::ledger::Ledger;
 use crate::checkpoints::{Checkpoints, Heads};
 use crate::clock::Clock;
@@ -31,7 +34,7 @@ use crate::snapshots::{Snapshots, Snapshotting};
 use crate::telemetry;
 use crate::tiles::Tiles;
 use crate::witnesses::Witnesses;
-use crate::writer::{Committed, Writer};
+use crate::writer::{Committed, Followers, Writer};
 
 /// What faces and commands work with. Cheap to clone.
 #[derive(Clone)]
@@ -94,17 +97,21 @@ pub struct Parts {
 
 /// The threads behind an application. They end once every [`App`] is gone: the writer first, when its queue is empty.
 pub struct Threads {
-    writer: JoinHandle<()>,
-    signing: JoinHandle<()>,
-    search: JoinHandle<()>,
-    checkpoints: JoinHandle<()>,
-    snapshots: Option<JoinHandle<()>>,
+    all: Vec<Running>,
     first_checkpoints: Option<oneshot::Receiver<()>>,
-    writer_ended: oneshot::Receiver<()>,
-    signing_ended: oneshot::Receiver<()>,
-    search_ended: oneshot::Receiver<()>,
-    checkpoints_ended: oneshot::Receiver<()>,
-    snapshots_ended: oneshot::Receiver<()>,
+}
+
+/// A thread, and what is dropped when it ends, by a panic too.
+struct Running {
+    thread: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Running {
+    fn start(start: impl FnOnce(oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>>) -> std::io::Result<Self> {
+        let (alive, ended) = oneshot::channel();
+        Ok(Self { thread: start(alive)?, ended })
+    }
 }
 
 impl App {
@@ -134,69 +141,34 @@ impl App {
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
         let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), &replayed.state);
-        let (signing_alive, signing_ended) = oneshot::channel();
-        let signing = follower.start(woken, signing_alive)?;
+        let signing = Running::start(|alive| follower.start(woken, alive))?;
         let (wake_search, search_woken) = sync_channel(1);
-        let (indexing, search_handle) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
-        let (search_alive, search_ended) = oneshot::channel();
-        let search = indexing.start(search_woken, search_alive)?;
+        let (indexing, search) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
+        let indexing = Running::start(|alive| indexing.start(search_woken, alive))?;
         let heads = Arc::new(Heads::of(&replayed.state, replayed.chain.next_sequence()));
         let checkpoints = Arc::new(Checkpoints::new(Arc::new(tiles)));
+        let cosigning =
+            witnesses.map(|witnesses| Cosigning::new(witnesses, (!accepts_rollback).then(|| Arc::clone(&latch)))).transpose()?;
+        let sources = Sources { store: Arc::clone(&store), heads: Arc::clone(&heads), keyring: Arc::clone(&keyring) };
+        let follower = Checkpointing::new(sources, ledger, Arc::clone(&checkpoints), cosigning);
         let (wake_checkpoints, checkpoints_woken) = sync_channel(1);
-        let latch_for_witnesses = (!accepts_rollback).then(|| Arc::clone(&latch));
         let (first, first_checkpoints) = oneshot::channel();
-        let (checkpoints_alive, checkpoints_ended) = oneshot::channel();
-        let checkpointing = Checkpointing::new(
-            Arc::clone(&store),
-            Arc::clone(&heads),
-            ledger,
-            Arc::clone(&keyring),
-            Arc::clone(&checkpoints),
-            latch_for_witnesses,
-            witnesses.map(Arc::new),
-        )?;
-        let checkpointing = checkpointing.start(checkpoints_woken, first, checkpoints_alive)?;
-        let (snapshots_alive, snapshots_ended) = oneshot::channel();
+        let checkpointing = Running::start(|alive| follower.start(checkpoints_woken, first, alive))?;
+        let mut all = vec![signing, indexing, checkpointing];
         // Nothing is ever sent: it is dropped with the writer.
         let (writes, over) = channel();
-        let snapshotting = match &snapshots {
-            Some((snapshots, position)) => {
-                let follower = Snapshotting::new(Arc::clone(&store), Arc::clone(snapshots), *position, &replayed.state, snapshot_records);
-                Some(follower.start(over, snapshots_alive)?)
-            }
-            None => None,
-        };
-        let (writer_alive, writer_ended) = oneshot::channel();
+        if let Some((snapshots, position)) = &snapshots {
+            let follower = Snapshotting::new(Arc::clone(&store), Arc::clone(snapshots), *position, &replayed.state, snapshot_records);
+            all.push(Running::start(|alive| follower.start(over, alive))?);
+        }
         let snapshots = snapshots.map(|(snapshots, _)| snapshots);
-        let writer = Writer::new(
-            Arc::clone(&store),
-            clock.clone(),
-            ids,
-            replayed,
-            snapshots,
-            latch,
-            heads,
-            vec![wake, wake_search, wake_checkpoints],
-        );
-        let writer = writer.start(queue, (writer_alive, writes))?;
+        let followers = Followers { heads, wakes: vec![wake, wake_search, wake_checkpoints] };
+        let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, followers);
+        all.insert(0, Running::start(|alive| writer.start(queue, (alive, writes)))?);
         let public_url = public_url.trim_end_matches('/').into();
         let admin_token = Arc::new(admin_token);
-        let app =
-            Self { engine, store, checkpoints, keyring, signed, search: search_handle, clock, public_url, admin_token, refuses_emails };
-        let threads = Threads {
-            writer,
-            signing,
-            search,
-            checkpoints: checkpointing,
-            snapshots: snapshotting,
-            first_checkpoints: Some(first_checkpoints),
-            writer_ended,
-            signing_ended,
-            search_ended,
-            checkpoints_ended,
-            snapshots_ended,
-        };
-        Ok((app, threads))
+        let app = Self { engine, store, checkpoints, keyring, signed, search, clock, public_url, admin_token, refuses_emails };
+        Ok((app, Threads { all, first_checkpoints: Some(first_checkpoints) }))
     }
 
     /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
@@ -259,8 +231,8 @@ impl Threads {
     /// Waits for the threads, once every [`App`] has been dropped: then all that was answered is stored, and signed and
     /// indexed but for what is so much that it is left to the next start. False if one of them panicked.
     pub fn join(self) -> bool {
-        let snapshots = self.snapshots.is_none_or(|thread| thread.join().is_ok());
-        self.writer.join().is_ok() & self.signing.join().is_ok() & self.search.join().is_ok() & self.checkpoints.join().is_ok() & snapshots
+        // Each of them, whatever became of the others.
+        self.all.into_iter().fold(true, |clean, running| running.thread.join().is_ok() & clean)
     }
 
     /// Waits until the trees have caught up with the log and every checkpoint has been made, and the witnesses have been asked.
@@ -274,12 +246,10 @@ impl Threads {
     /// Waits until one of the threads ends: while an [`App`] is there, that is a defect.
     pub async fn ended(&mut self) {
         // Nothing is ever sent; the senders are dropped.
-        tokio::select! {
-            _ = &mut self.writer_ended => {}
-            _ = &mut self.signing_ended => {}
-            _ = &mut self.search_ended => {}
-            _ = &mut self.checkpoints_ended => {}
-            _ = &mut self.snapshots_ended, if self.snapshots.is_some() => {}
-        }
+        std::future::poll_fn(|context| {
+            let mut any = self.all.iter_mut().map(|running| Pin::new(&mut running.ended).poll(context).is_ready());
+            if any.any(|is_ready| is_ready) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }

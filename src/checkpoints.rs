@@ -111,3 +111,6 @@ impl Checkpoints {
         self.published.write().unwrap_or_else(PoisonError::into_inner).insert(workspace_id, Arc::new(published));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::id::WorkspaceId;
@@ -18,6 +19,8 @@ use crate::data_dir::make_directory;
 
 pub mod follower;
 
+/// Hashes of a full tile.
+const TILE_WIDTH: u64 = 256;
 /// A full tile is a subtree of this height.
 const TILE_HEIGHT: u32 = 8;
 const HASH_BYTES: usize = 32;
@@ -26,6 +29,8 @@ const HASH_BYTES: usize = 32;
 #[derive(Debug)]
 pub struct Tiles {
     directory: PathBuf,
+    /// A reader has met something that is not what was written.
+    is_damaged: AtomicBool,
 }
 
 impl Tiles {
@@ -35,41 +40,87 @@ impl Tiles {
     /// If the directory cannot be made.
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         make_directory(&directory).map_err(io::Error::other)?;
-        Ok(Self { directory })
+        Ok(Self { directory, is_damaged: AtomicBool::new(false) })
     }
 
-    /// Entries back to back, from a place on.
+    /// Entries back to back, from a place on; all of one tile.
     ///
     /// # Errors
-    /// If they are not all there.
+    /// If they are not all there, or are damaged.
     pub fn entries(&self, workspace_id: WorkspaceId, first: u64, count: u64) -> io::Result<Vec<u8>> {
-        self.read(workspace_id, 0, first, count, ENTRY_BYTES)
+        let bytes = self.raw(workspace_id, 0, first / TILE_WIDTH)?;
+        self.checked(workspace_id, 0, first / TILE_WIDTH, bytes.chunks_exact(ENTRY_BYTES).map(leaf).collect())?;
+        let wanted = range(first, count)?;
+        let wanted = wanted.start.saturating_mul(ENTRY_BYTES)..wanted.end.saturating_mul(ENTRY_BYTES);
+        Ok(bytes.get(wanted).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
     }
 
-    /// Hashes of a tile's level, from a place on: of leaves, or of full tiles of the level below.
+    /// Hashes of a level, from a place on; all of one tile. Those of level 0 are of leaves, above it of full tiles of the
+    /// level below.
     ///
     /// # Errors
-    /// If they are not all there.
+    /// If they are not all there, or are damaged.
     pub fn hashes(&self, workspace_id: WorkspaceId, level: u32, first: u64, count: u64) -> io::Result<Vec<Hash>> {
-        if level == 0 {
-            return Ok(self.entries(workspace_id, first, count)?.chunks_exact(ENTRY_BYTES).map(leaf).collect());
-        }
-        let bytes = self.read(workspace_id, level, first, count, HASH_BYTES)?;
-        Ok(bytes.as_chunks().0.iter().map(|hash| Hash(*hash)).collect())
+        let tile = self.tile(workspace_id, level, first / TILE_WIDTH)?;
+        Ok(tile.get(range(first, count)?).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
     }
 
     /// The root of a full subtree.
     ///
     /// # Errors
-    /// If it is not all there.
+    /// If it is not all there, or is damaged.
     pub fn node(&self, workspace_id: WorkspaceId, subtree: Subtree) -> io::Result<Hash> {
-        let (level, within) = (subtree.height / TILE_HEIGHT, subtree.height % TILE_HEIGHT);
-        let first = subtree.index.checked_shl(within).ok_or(io::ErrorKind::InvalidInput)?;
-        let mut hashes = self.hashes(workspace_id, level, first, 1 << within)?;
-        while hashes.len() > 1 {
-            hashes = hashes.as_chunks().0.iter().map(|[left, right]| node(*left, *right)).collect();
+        self.nodes(workspace_id)(subtree)
+    }
+
+    /// The same for many: most of those that are asked for together are of one tile, which is read once.
+    fn nodes(&self, workspace_id: WorkspaceId) -> impl FnMut(Subtree) -> io::Result<Hash> {
+        let mut last: Option<(u32, u64, Vec<Hash>)> = None;
+        move |subtree| {
+            let (level, within) = (subtree.height / TILE_HEIGHT, subtree.height % TILE_HEIGHT);
+            let first = subtree.index.checked_mul(1 << within).ok_or(io::ErrorKind::InvalidInput)?;
+            let index = first / TILE_WIDTH;
+            let tile = match last.take() {
+                Some((of, at, tile)) if (of, at) == (level, index) => tile,
+                _ => self.tile(workspace_id, level, index)?,
+            };
+            let wanted = tile.get(range(first, 1 << within)?).map(|hashes| root(hashes.to_vec()));
+            last = Some((level, index, tile));
+            wanted.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
         }
-        hashes.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// What is there of a tile. If it is full it must come to the hash that the level above has of it.
+    fn tile(&self, workspace_id: WorkspaceId, level: u32, index: u64) -> io::Result<Vec<Hash>> {
+        let bytes = self.raw(workspace_id, level, index)?;
+        let hashes = if level == 0 {
+            bytes.chunks_exact(ENTRY_BYTES).map(leaf).collect()
+        } else {
+            bytes.as_chunks().0.iter().map(|hash| Hash(*hash)).collect()
+        };
+        self.checked(workspace_id, level, index, hashes)
+    }
+
+    fn checked(&self, workspace_id: WorkspaceId, level: u32, index: u64, hashes: Vec<Hash>) -> io::Result<Vec<Hash>> {
+        let mut above = [0; HASH_BYTES];
+        let level_above = level.saturating_add(1);
+        let found =
+            File::open(self.file(workspace_id, level_above)).and_then(|file| file.read_exact_at(&mut above, place(index, HASH_BYTES)?));
+        match found {
+            Ok(()) if root(hashes.clone()) == Hash(above) => Ok(hashes),
+            Ok(()) => {
+                self.is_damaged.store(true, Ordering::Relaxed);
+                Err(io::Error::new(io::ErrorKind::InvalidData, format!("tile {index} of level {level} of `{workspace_id}` is damaged")))
+            }
+            // It is the last one, whose hashes go into the root that is compared before it is signed.
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof].contains(&error.kind()) => Ok(hashes),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether something damaged was met since this was last asked.
+    fn was_damaged(&self) -> bool {
+        self.is_damaged.swap(false, Ordering::Relaxed)
     }
 
     /// The right edge of the tree as it was at a size.
@@ -77,7 +128,7 @@ impl Tiles {
     /// # Errors
     /// If it is not all there.
     pub fn tree(&self, workspace_id: WorkspaceId, size: u64) -> io::Result<Tree> {
-        let edge = before(size).into_iter().map(|subtree| self.node(workspace_id, subtree)).collect::<io::Result<_>>()?;
+        let edge = before(size).into_iter().map(self.nodes(workspace_id)).collect::<io::Result<_>>()?;
         Tree::from_edge(size, edge).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -86,7 +137,7 @@ impl Tiles {
     /// # Errors
     /// If the tree is not all there.
     pub fn inclusion(&self, workspace_id: WorkspaceId, index: u64, size: u64) -> io::Result<Vec<Hash>> {
-        inclusion_proof(index, size, |subtree| self.node(workspace_id, subtree))
+        inclusion_proof(index, size, self.nodes(workspace_id))
     }
 
     /// That the tree of `old` records is what the tree of `new` begins with.
@@ -94,12 +145,18 @@ impl Tiles {
     /// # Errors
     /// If the tree is not all there.
     pub fn consistency(&self, workspace_id: WorkspaceId, old: u64, new: u64) -> io::Result<Vec<Hash>> {
-        consistency_proof(old, new, |subtree| self.node(workspace_id, subtree))
+        consistency_proof(old, new, self.nodes(workspace_id))
     }
 
-    fn read(&self, workspace_id: WorkspaceId, level: u32, first: u64, count: u64, width: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(count).map_err(io::Error::other)?.saturating_mul(width)];
-        File::open(self.file(workspace_id, level))?.read_exact_at(&mut bytes, place(first, width)?)?;
+    /// The bytes that are there of a tile.
+    fn raw(&self, workspace_id: WorkspaceId, level: u32, index: u64) -> io::Result<Vec<u8>> {
+        let width = if level == 0 { ENTRY_BYTES } else { HASH_BYTES };
+        let file = File::open(self.file(workspace_id, level))?;
+        let first = place(index.checked_mul(TILE_WIDTH).ok_or(io::ErrorKind::InvalidInput)?, width)?;
+        let there = file.metadata()?.len().saturating_sub(first);
+        let full = place(TILE_WIDTH, width)?;
+        let mut bytes = vec![0; usize::try_from(there.min(full)).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, first)?;
         Ok(bytes)
     }
 
@@ -143,6 +200,20 @@ impl Tiles {
     fn position_file(&self) -> PathBuf {
         self.directory.join("position")
     }
+}
+
+/// Of the hashes of a full subtree.
+fn root(mut hashes: Vec<Hash>) -> Hash {
+    while hashes.len() > 1 {
+        hashes = hashes.as_chunks().0.iter().map(|[left, right]| node(*left, *right)).collect();
+    }
+    hashes.pop().unwrap_or_default()
+}
+
+/// Places within a tile.
+fn range(first: u64, count: u64) -> io::Result<std::ops::Range<usize>> {
+    let first = usize::try_from(first % TILE_WIDTH).map_err(io::Error::other)?;
+    Ok(first..first.saturating_add(usize::try_from(count).map_err(io::Error::other)?))
 }
 
 fn place(first: u64, width: usize) -> io::Result<u64> {

@@ -78,17 +78,23 @@ pub struct Writer {
     is_behind: bool,
     snapshots: Option<Arc<Snapshots>>,
     latch: Arc<Latch>,
-    /// Where the trees are left after each commit, to be vouched for.
-    heads: Arc<Heads>,
     /// The state holds what is not durable, and is of no use.
     is_spoilt: bool,
-    /// Of each follower.
-    wakes: Vec<SyncSender<()>>,
+    followers: Followers,
+}
+
+/// What followers are told of each commit.
+#[derive(Default)]
+pub struct Followers {
+    /// Where it leaves the trees, to be vouched for.
+    pub heads: Arc<Heads>,
+    /// That there was one.
+    pub wakes: Vec<SyncSender<()>>,
 }
 
 impl Writer {
-    /// A writer that goes on where `replayed` ends; after a failure it does so from the newest of `snapshots`. `wakes` are
-    /// told of each commit.
+    /// A writer that goes on where `replayed` ends; after a failure it does so from the newest of `snapshots`. `followers`
+    /// are told of each commit.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -96,8 +102,7 @@ impl Writer {
         replayed: Replayed,
         snapshots: Option<Arc<Snapshots>>,
         latch: Arc<Latch>,
-        heads: Arc<Heads>,
-        wakes: Vec<SyncSender<()>>,
+        followers: Followers,
     ) -> Self {
         let now = resume_at(&replayed.chain);
         Self {
@@ -110,9 +115,8 @@ impl Writer {
             is_behind: false,
             snapshots,
             latch,
-            heads,
             is_spoilt: false,
-            wakes,
+            followers,
         }
     }
 
@@ -162,8 +166,8 @@ impl Writer {
         // 5. Followers read the frame from the log, and the trees may be vouched for as they are now. A crash before they did costs
         //    nothing: they go by their position.
         if stored.is_ok() {
-            self.heads.put(&self.state, changed, self.chain.next_sequence());
-            for wake in &self.wakes {
+            self.followers.heads.put(&self.state, changed, self.chain.next_sequence());
+            for wake in &self.followers.wakes {
                 let _ = wake.try_send(()); // a full channel means that it has been told already
             }
         }

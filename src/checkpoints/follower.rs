@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::{Checkpoints, Head, Heads, Published, Taken};
 use crate::keyring::Keyring;
 use crate::latch::Latch;
@@ -24,8 +24,8 @@ use crate::witnesses::{Collected, Witnesses};
 
 /// Records are gathered for so long before the next round, so that a checkpoint is there well within a second.
 const GATHER: Duration = Duration::from_millis(150);
-/// How long to wait before trying again what failed.
-const RETRY: Duration = Duration::from_secs(1);
+/// What failed is tried again after so long, and trees that a reader found wrong are looked at.
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Workspaces whose checkpoints are with the witnesses at a time.
 const SUBMITTED_MAX: usize = 64;
 /// Below the threads that answer, as signing is.
@@ -38,19 +38,42 @@ pub struct Checkpointing {
     ledger: Ledger,
     keyring: Arc<Keyring>,
     checkpoints: Arc<Checkpoints>,
-    /// Shut for good if a witness knows more of this log than there is.
-    latch: Option<Arc<Latch>>,
     witnesses: Option<Cosigning>,
+    /// What this process signed last: the state it signed for has grown since.
+    signed: BTreeMap<WorkspaceId, ledger::Signed>,
     /// Heads without a published checkpoint.
     pending: BTreeMap<WorkspaceId, Head>,
     /// What was told of a workspace, so that it is told once.
     told: BTreeMap<WorkspaceId, String>,
 }
 
+/// What checkpoints are made from.
+pub struct Sources {
+    /// The log.
+    pub store: Arc<dyn Store>,
+    /// Where commits leave the trees.
+    pub heads: Arc<Heads>,
+    /// What signs.
+    pub keyring: Arc<Keyring>,
+}
+
 /// The witnesses, and what asking them needs.
-struct Cosigning {
+pub struct Cosigning {
     witnesses: Arc<Witnesses>,
     runtime: Runtime,
+    /// Shut for good if a witness knows more of this log than there is, unless the operator has said that this is so.
+    latch: Option<Arc<Latch>>,
+}
+
+impl Cosigning {
+    /// Asks these; `latch` is shut for good if one of them knows more of the log than there is.
+    ///
+    /// # Errors
+    /// If they cannot be asked at all.
+    pub fn new(witnesses: Witnesses, latch: Option<Arc<Latch>>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { witnesses: Arc::new(witnesses), runtime, latch })
+    }
 }
 
 /// A checkpoint that is signed and not published yet.
@@ -60,27 +83,12 @@ struct Signed {
 }
 
 impl Checkpointing {
-    /// A follower that publishes to `checkpoints` what becomes of `heads`; a `latch` is shut for good if a witness
-    /// knows more of this log than there is.
-    ///
-    /// # Errors
-    /// If the witnesses cannot be asked at all.
-    pub fn new(
-        store: Arc<dyn Store>,
-        heads: Arc<Heads>,
-        ledger: Ledger,
-        keyring: Arc<Keyring>,
-        checkpoints: Arc<Checkpoints>,
-        latch: Option<Arc<Latch>>,
-        witnesses: Option<Arc<Witnesses>>,
-    ) -> std::io::Result<Self> {
+    /// A follower that publishes to `checkpoints` what it makes.
+    pub fn new(sources: Sources, ledger: Ledger, checkpoints: Arc<Checkpoints>, witnesses: Option<Cosigning>) -> Self {
+        let Sources { store, heads, keyring } = sources;
         let tiling = Tiling::new(store, Arc::clone(&checkpoints.tiles));
-        let cosigning = |witnesses| {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-            Ok::<_, std::io::Error>(Cosigning { witnesses, runtime })
-        };
-        let witnesses = witnesses.map(cosigning).transpose()?;
-        Ok(Self { tiling, heads, ledger, keyring, checkpoints, latch, witnesses, pending: BTreeMap::new(), told: BTreeMap::new() })
+        let (signed, pending, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { tiling, heads, ledger, keyring, checkpoints, witnesses, signed, pending, told }
     }
 
     /// Runs until the writer, which holds the other end of `wake`, is gone and all of it is published, or cannot be. `first` is
@@ -93,16 +101,16 @@ impl Checkpointing {
             let _alive = alive;
             // Refused where the system does not let threads differ.
             let _ = rustix::process::nice(NICE);
-            let mut is_well = self.round();
+            self.round();
             let _ = first.send(()); // nobody has to listen
             loop {
-                let woken = if is_well { wake.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { wake.recv_timeout(RETRY) };
+                let woken = wake.recv_timeout(RETRY);
                 let is_over = woken == Err(RecvTimeoutError::Disconnected);
-                if !is_over {
+                if woken.is_ok() {
                     // More is gathered, unless the writer ends.
                     thread::sleep(GATHER);
                 }
-                is_well = self.round();
+                self.round();
                 if is_over {
                     break;
                 }
@@ -149,6 +157,7 @@ impl Checkpointing {
             tracing::error!(error = %error, "checkpoints cannot be noted, so none is signed; it is tried again in a second");
             return false;
         }
+        self.signed.extend(noted);
         let signed: Vec<Signed> = due.into_iter().filter_map(|id| self.sign(id)).collect();
         self.cosign(signed)
     }
@@ -164,7 +173,7 @@ impl Checkpointing {
             if last > size {
                 return Err(Refusal::Never(format!("a checkpoint of {last} records was signed, and the log has {size}")));
             }
-            if root_at(last)? != root {
+            if self.signed.get(&workspace_id) != Some(&(last, root)) && root_at(last)? != root {
                 let state = format!("the first {last} records are not those that a checkpoint was signed of");
                 return Err(if head.tree.size() == last && head.tree.root() == root {
                     Refusal::Trees(state)
@@ -201,7 +210,7 @@ impl Checkpointing {
 
     /// Has checkpoints cosigned, if they are to be, and publishes those that enough have cosigned.
     fn cosign(&mut self, signed: Vec<Signed>) -> bool {
-        let Some(Cosigning { witnesses, runtime }) = &self.witnesses else {
+        let Some(Cosigning { witnesses, runtime, .. }) = &self.witnesses else {
             signed.into_iter().for_each(|signed| self.publish(signed));
             return self.pending.is_empty();
         };
@@ -259,7 +268,7 @@ impl Checkpointing {
 
     /// What a witness knows better: nothing may be written that contradicts it, unless the operator has said so.
     fn refuse(&mut self, workspace_id: WorkspaceId, problem: String) {
-        if let Some(latch) = &self.latch {
+        if let Some(latch) = self.witnesses.as_ref().and_then(|cosigning| cosigning.latch.as_ref()) {
             latch.shut(&problem);
         }
         tell(&mut self.told, workspace_id, problem);

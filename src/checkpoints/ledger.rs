@@ -208,3 +208,73 @@ fn parse(line: &str) -> Option<(WorkspaceId, Signed)> {
 fn check(text: &str) -> String {
     HEXLOWER.encode(blake3::hash(text.as_bytes()).as_bytes().first_chunk::<8>().map_or(&[], |start| start.as_slice()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(tag: u8) -> WorkspaceId {
+        WorkspaceId::from_bytes([tag; 16])
+    }
+
+    fn signed(size: u64) -> Signed {
+        (size, Hash([u8::try_from(size % 256).unwrap(); 32]))
+    }
+
+    #[test]
+    fn the_last_line_of_each_workspace_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("checkpoints");
+        let mut ledger = Ledger::open(path.clone(), None).unwrap();
+        for size in 1..200 {
+            ledger.add(&[(workspace(1), signed(size)), (workspace(2), signed(size * 2))]).unwrap();
+            if size % 37 == 0 {
+                ledger = Ledger::open(path.clone(), None).unwrap();
+            }
+        }
+        assert_eq!((ledger.last(workspace(1)), ledger.last(workspace(3))), (Some(signed(199)), None));
+        let again = Ledger::open(path.clone(), None).unwrap();
+        assert_eq!(again.last(workspace(2)), Some(signed(398)));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2, "what is spent is gone");
+    }
+
+    #[test]
+    fn a_cut_is_healed_and_damage_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("checkpoints");
+        Ledger::open(path.clone(), None).unwrap().add(&[(workspace(1), signed(7)), (workspace(2), signed(8))]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let second = whole.len() / 2;
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let ledger = Ledger::open(path.clone(), None).unwrap();
+            let expected = [length >= second, length >= whole.len()];
+            assert_eq!([1, 2].map(|tag| ledger.last(workspace(tag)).is_some()), expected, "{length} bytes");
+        }
+        for place in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            // A last line without its end is as one that was cut off.
+            let is_end = place == whole.len() - 1;
+            let opened = Ledger::open(path.clone(), None);
+            assert_eq!(matches!(opened, Err(LedgerError::Damaged { .. })), !is_end, "byte {place}");
+        }
+    }
+
+    #[test]
+    fn the_twin_knows_what_the_directory_has_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, twin) = (directory.path().join("checkpoints"), directory.path().join("twin"));
+        let mut ledger = Ledger::open(path.clone(), Some(twin.clone())).unwrap();
+        ledger.add(&[(workspace(1), signed(7))]).unwrap();
+        let old = std::fs::read(&path).unwrap();
+        ledger.add(&[(workspace(1), signed(9)), (workspace(2), signed(1))]).unwrap();
+        std::fs::write(&path, old).unwrap();
+        let ledger = Ledger::open(path.clone(), Some(twin)).unwrap();
+        assert_eq!([1, 2].map(|tag| ledger.last(workspace(tag))), [Some(signed(9)), Some(signed(1))]);
+        let refused = ledger.check(&State::new()).unwrap_err();
+        assert!(matches!(refused, LedgerError::SetBack { found: 0, signed: 9, .. }), "{refused}");
+        assert!(Ledger::open(directory.path().join("new"), None).unwrap().check(&State::new()).is_ok());
+    }
+}

@@ -235,7 +235,7 @@ impl Whole<'_> {
 
 impl Verify {
     fn run(self) -> Outcome {
-        let verified = self.open().and_then(|(file, length)| self.verify(file, length));
+        let verified = self.open().map_err(Into::into).and_then(|(file, length)| self.verify(file, length));
         match verified {
             Ok(Ok(())) => Ok(ExitCode::SUCCESS),
             Ok(Err(fault)) => {
@@ -250,7 +250,8 @@ impl Verify {
         }
     }
 
-    fn open(&self) -> Result<(Box<dyn io::Read>, Option<u64>), Box<dyn std::error::Error>> {
+    /// The file, and its length if it has one.
+    fn open(&self) -> Result<(Box<dyn io::Read>, Option<u64>), String> {
         if self.evidence == Path::new("-") {
             return Ok((Box::new(io::stdin()), None));
         }
@@ -329,9 +330,12 @@ fn says_what_it_records(line: Line) -> Result<Line, Fault> {
 /// What the evidence comes to.
 fn conclusion(verdict: &Verdict) -> String {
     let Verdict { workspace_id, authorization_id, first, end, hidden, size, signed_by, cosigned, earlier, begins_with_grant, .. } = verdict;
-    let mut text = match authorization_id {
-        Some(id) => format!("VALID: records {first} to {end} of workspace {workspace_id}, {hidden} of them not about {id}"),
-        None => format!("VALID: records {first} to {end} of workspace {workspace_id}"),
+    let mut text = match (end.checked_sub(1).filter(|_| first < end), authorization_id) {
+        (None, _) => format!("VALID: no record of workspace {workspace_id}, before record {first}"),
+        (Some(last), None) => format!("VALID: records {first} to {last} of workspace {workspace_id}"),
+        (Some(last), Some(id)) => {
+            format!("VALID: records {first} to {last} of workspace {workspace_id}, of which {hidden} are not about {id}")
+        }
     };
     text += &format!("\n  under a checkpoint of {size} records, signed by {signed_by}");
     for (witness, seconds) in cosigned {
@@ -362,7 +366,7 @@ fn key_id(text: &str) -> Result<KeyId, String> {
     KeyId::parse(text).ok_or_else(|| format!("must be `{}` and 26 characters", KeyId::PREFIX))
 }
 
-fn verifier_key(text: &str) -> Result<VerifierKey, String> {
+pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, String> {
     VerifierKey::parse(text).map_err(|e| e.to_string())
 }
 

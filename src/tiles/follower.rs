@@ -97,6 +97,9 @@ impl Tiling {
     /// # Errors
     /// Says what stands in the way. What was not written yet is read again.
     pub fn catch_up(&mut self, is_over: impl Fn() -> bool) -> Result<(), TilingError> {
+        if self.tiles.was_damaged() {
+            return Err(TilingError::Damaged("a reader has met it".to_owned()));
+        }
         let caught_up = self.carry_on(is_over);
         if caught_up.is_err() {
             // What is in memory may be ahead of the files.

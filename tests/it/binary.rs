@@ -8,6 +8,7 @@ mod metrics;
 mod process;
 mod quickstart;
 mod restore;
+mod rollback;
 mod search;
 mod secrets;
 mod telemetry;

@@ -275,10 +275,15 @@ impl Drop for Server {
         let audit = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let state = runtime.block_on(app.engine.read(|state, _| state.clone())).expect("the server still works at the end of the test");
-            let keyring = Arc::clone(&app.keyring);
+            let (keyring, checkpoints) = (Arc::clone(&app.keyring), Arc::clone(&app.checkpoints));
             drop(app);
             assert!(threads.join(), "no thread has panicked");
             audit(&store, &keyring, &state, now);
+            for (id, workspace) in state.workspaces() {
+                let published = checkpoints.latest(id).expect("every workspace has a checkpoint");
+                let tree = &workspace.tree;
+                assert_eq!((published.size, published.root), (tree.size(), tree.root()), "nothing lies outside of the last checkpoint");
+            }
         });
         if let Err(panic) = audit.join() {
             std::panic::resume_unwind(panic);

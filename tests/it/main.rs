@@ -12,6 +12,7 @@ mod binary;
 mod clock;
 mod durable;
 mod envelope;
+mod evidence;
 mod exactness;
 mod faults;
 mod limits;

@@ -12,7 +12,7 @@ use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
 use allowlog::replay::replay;
 use allowlog::signing::Signing;
-use allowlog::writer::{Committed, Input, Writer};
+use allowlog::writer::{Committed, Followers, Input, Writer};
 use allowlog_projections::command::{Command, Credential};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::state::State;
@@ -76,8 +76,15 @@ impl Life {
         let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), &replayed.state);
         // Chance at its worst: time alone keeps the ids of two lives apart.
         let ids = Ids::new(|| 0);
-        let writer =
-            Writer::new(Arc::clone(&store) as _, clock.clone(), ids, replayed, None, Arc::clone(&latch), Arc::default(), vec![wake]);
+        let writer = Writer::new(
+            Arc::clone(&store) as _,
+            clock.clone(),
+            ids,
+            replayed,
+            None,
+            Arc::clone(&latch),
+            Followers { wakes: vec![wake], ..Followers::default() },
+        );
         Self { store, clock: clock.clone(), engine: Some(engine), latch, writer, queue, signing, signed, _woken: woken }
     }
 
