@@ -3,7 +3,7 @@
 use ed25519_dalek::VerifyingKey;
 
 use super::fault::{Code, Fault};
-use super::members::{hashes, is_sound, line, number, only, text};
+use super::members::{hashes, line, number, only, text};
 use super::stored::{Activation, Stored};
 use crate::base64;
 use crate::chain::Hash;
@@ -45,9 +45,6 @@ impl Head {
     /// Checks 1 and 2 of the head.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let value = line(bytes).ok_or_else(|| malformed("the first line is not JSON with a line feed at its end"))?;
-        if !is_sound(&value) {
-            return Err(malformed("the first line holds a number, a string or a name given twice that cannot be signed"));
-        }
         value
             .as_object()
             .and_then(Shape::read)

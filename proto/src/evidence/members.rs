@@ -1,4 +1,5 @@
-//! Lines of a bundle as JSON objects that have the members they must have and no others.
+//! Lines of a bundle as JSON objects that have the members they must have and no others. A defective value is of no type, so it is
+//! refused like one of another type.
 
 use crate::base64;
 use crate::chain::Hash;
@@ -10,16 +11,6 @@ pub(super) fn line(bytes: &[u8]) -> Option<Value> {
     let text = bytes.strip_suffix(b"\n").filter(|_| bytes.len() <= EVIDENCE_LINE_BYTES_MAX)?;
     // A second line feed within would be white space to a reader of JSON.
     if text.contains(&b'\n') { None } else { Value::parse(text).ok() }
-}
-
-/// Whether nothing in it is defective.
-pub(super) fn is_sound(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) => true,
-        Value::Array(items) => items.iter().all(is_sound),
-        Value::Object(object) => object.iter().all(|(_, member)| is_sound(member)),
-        Value::Unsafe(_) => false,
-    }
 }
 
 /// Nothing if there is a member of another name.

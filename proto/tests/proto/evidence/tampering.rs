@@ -2,6 +2,7 @@
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::evidence::{Code, Continuity, Fault, Verdict, Verifier, verify};
+use allowlog_proto::limits::{EVIDENCE_LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use allowlog_proto::record::{HEADER_BYTES, Record};
 use data_encoding::{BASE64, HEXLOWER};
 
@@ -146,8 +147,35 @@ fn lines_end_with_their_line_feed() {
     assert_eq!(bare(4).map_err(|fault| (fault.code, fault.index)), Err((Code::MalformedRecord, Some(3))));
     assert_eq!(verify(b"", &[], &[], 0).map_err(|fault| fault.code), Err(Code::MalformedBundle));
     assert_eq!(verify(b"\n", &[], &[], 0).map_err(|fault| fault.code), Err(Code::MalformedBundle));
+    let mut verifier = Verifier::open(&lines[0], &[workspace.trusted(4)], &[], 0).unwrap();
+    let two = [b"\n", lines[1].as_slice()].concat();
+    assert_eq!(verifier.record(&two).map_err(|fault| (fault.code, fault.index)), Err((Code::MalformedRecord, Some(0))));
+    assert!(verifier.record(&lines[1]).is_ok());
     let fault = judged(&workspace, &lines[..3], 4).unwrap_err();
     assert_eq!(fault.to_string(), format!("record 2: {}", fault.sentence));
+}
+
+#[test]
+fn sizes_have_their_limits() {
+    for (bytes, code, index) in [(RECORD_BYTES_MAX, Code::MissingRecords, 7), (RECORD_BYTES_MAX + 1, Code::MalformedRecord, 4)] {
+        let mut workspace = Workspace::of(8);
+        workspace.records[4].bytes.resize(bytes, 0);
+        workspace.relink(5);
+        let lines = workspace.bundle(None, 0, 8, 8);
+        let fault = judged(&workspace, &lines[..8], 8).unwrap_err();
+        assert_eq!((fault.code, fault.index), (code, Some(index)));
+    }
+    let workspace = Workspace::of(4);
+    let lines = workspace.bundle(None, 0, 4, 4);
+    for (at, code) in [(0, Code::MalformedBundle), (4, Code::MalformedRecord)] {
+        let spaces = |bytes: usize| {
+            let mut lines = lines.clone();
+            let space = vec![b' '; bytes - lines[at].len()];
+            lines[at].splice(0..0, space);
+            judged(&workspace, &lines, 4).map(drop).map_err(|fault| fault.code)
+        };
+        assert_eq!((spaces(EVIDENCE_LINE_BYTES_MAX), spaces(EVIDENCE_LINE_BYTES_MAX + 1)), (Ok(()), Err(code)));
+    }
 }
 
 /// The lines of a bundle whose head was read, with what the verifier knew on the way: a tampered bundle is judged from the last of
