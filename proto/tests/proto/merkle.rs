@@ -102,6 +102,14 @@ fn hashes_are_those_of_the_known_trees() {
 }
 
 #[test]
+fn the_tree_of_no_leaves_has_one_root() {
+    let empty = Tree::new().root();
+    assert!(verify_consistency(0, empty, 0, empty, &[]));
+    assert!(!verify_consistency(0, Hash::default(), 0, Hash::default(), &[]));
+    assert!(!verify_consistency(0, Hash::default(), 1, Hash::default(), &[]));
+}
+
+#[test]
 fn an_entry_is_both_hashes() {
     let entry = entry(Hash([1; 32]), &[2; 32]);
     assert_eq!((&entry[..32], &entry[32..]), (&[1; 32][..], &[2; 32][..]));

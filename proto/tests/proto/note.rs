@@ -96,6 +96,10 @@ fn a_cosignature_says_when() {
         other.signatures[1].bytes.truncate(length);
         assert_eq!(other.cosigned_at(&witness), None, "{length} bytes");
     }
+    // A witness that signed the text alone has not said when, and is not the log.
+    let mut other = note.clone();
+    other.signatures[1] = NoteSignature::ed25519(&witness, sign(&signing_key(2), note.text.as_bytes()));
+    assert!(other.cosigned_at(&witness).is_none() && !other.is_signed_by(&witness));
     let mut other = note;
     other.text.push_str("more\n");
     assert!(!other.is_signed_by(&log) && other.cosigned_at(&witness).is_none());
@@ -286,6 +290,7 @@ fn proofs_and_requests_are_read_as_they_are_written() {
         ("c2sp", " c2sp", ProofError::Version),
         ("extra ", "extra", ProofError::Shape),
         ("extra ", "extra =", ProofError::Shape),
+        ("extra BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=", "extra ", ProofError::Shape),
         ("index 3", "index 03", ProofError::Shape),
         ("index 3\n", "", ProofError::Shape),
         ("index 3\n", "index 3\nindex 3\n", ProofError::Shape),
