@@ -24,6 +24,7 @@ mod replay;
 mod restore;
 mod serve;
 mod signing_key;
+mod witness;
 mod workspace;
 
 /// Self-hosted authorization server for AI agents: decisions on a hash-chained log, with receipts anyone can verify.
@@ -67,6 +68,8 @@ enum Command {
     /// Check receipts offline
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    /// Run a witness, which cosigns the checkpoints of logs as long as they only grow
+    Witness(witness::Witness),
 }
 
 /// The data directory.
@@ -109,6 +112,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Restore(restore) => restore.run(),
         Command::Audit(audit) => audit.run(),
         Command::Receipt(receipt) => receipt.run(),
+        Command::Witness(witness) => witness.run(),
     };
     outcome.unwrap_or_else(|error| {
         complain(&*error);

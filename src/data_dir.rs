@@ -131,6 +131,15 @@ impl DataDir {
         Ok((directory, aside))
     }
 
+    /// Takes a directory of another kind, such as a witness's, and makes it if need be.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be made.
+    pub fn take_any(path: &Path) -> Result<Self, DataDirError> {
+        make_directory(path)?;
+        Self::lock_only(path)
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -35,6 +35,7 @@ mod streaming;
 mod tlog;
 pub mod tls;
 mod verify;
+pub mod witness;
 
 pub use error::ApiError;
 

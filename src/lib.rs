@@ -22,6 +22,7 @@ pub mod search;
 pub mod signing;
 pub mod snapshots;
 pub mod tiles;
+pub mod witness;
 pub mod witnesses;
 pub mod writer;
 

@@ -170,7 +170,8 @@ async fn read_json(request: Request, limit_bytes: usize) -> Result<(Value, Bytes
     Ok((value, bytes))
 }
 
-async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+/// The bytes of a body, up to a limit.
+pub async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_TIMEOUT, collect(Limited::new(body, limit_bytes))).await {
         Ok(Err(Unread::TooLong)) => Err(ApiError::too_large(limit_bytes)),
         Ok(Err(Unread::CutOff)) => Err(ApiError::bad_request("The body was cut off")),

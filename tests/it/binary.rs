@@ -13,3 +13,4 @@ mod search;
 mod secrets;
 mod telemetry;
 mod tls;
+mod witness;

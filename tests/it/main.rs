@@ -20,3 +20,9 @@ mod listener;
 mod openapi;
 mod story;
 mod verify;
+mod witness;
+
+// Chance that can be repeated is drawn as in the core's own tests.
+#[expect(dead_code, reason = "these tests need some of it")]
+#[path = "../../projections/tests/decisions/dice.rs"]
+mod dice;
