@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::chain::Hash;
+use allowlog_proto::checkpoint::origin;
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::merkle::Tree;
-use allowlog_proto::note::Note;
+use allowlog_proto::note::{KeyKind, Note, VerifierKey};
+use ed25519_dalek::VerifyingKey;
 use tokio::sync::watch;
 
 use crate::tiles::Tiles;
@@ -65,6 +67,11 @@ impl Head {
         let workspace = state.workspace(workspace_id)?;
         Some(Self { tree: workspace.tree.clone(), signing_key: workspace.signing_keys.last()?.clone() })
     }
+}
+
+/// What a signing key is as one of a workspace's log.
+pub fn verifier_key(workspace_id: WorkspaceId, public_key: &[u8; 32]) -> Option<VerifierKey> {
+    VerifierKey::new(&origin(workspace_id), KeyKind::Ed25519, VerifyingKey::from_bytes(public_key).ok()?).ok()
 }
 
 /// The checkpoints that everybody may see, and the trees they are of.

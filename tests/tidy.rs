@@ -78,6 +78,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
             "src/http/admin.rs",
             "src/http/docs.rs",
             "src/http/verify.rs",
+            "src/http/tlog.rs",
             "src/http/operations.rs",
             "src/http/witness.rs",
         ],
@@ -96,6 +97,9 @@ const MAY_NOT_IMPORT: &[(&str, &[&str])] = &[
     ("src/telemetry", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::log", "crate::keyring"]),
     ("src/signing.rs", &["crate::writer", "crate::engine", "crate::http", "crate::app"]),
     ("src/search", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::signing", "crate::log::disk"]),
+    ("src/tiles", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::signing", "crate::checkpoints"]),
+    ("src/checkpoints", &["crate::writer", "crate::engine", "crate::http", "crate::signing", "crate::log::disk"]),
+    ("src/evidence.rs", &["crate::writer", "crate::engine", "crate::http", "crate::app"]),
     ("src/receipts.rs", &["crate::writer", "crate::engine", "crate::http", "crate::app"]),
     // A witness depends on no log of its own, and a server's knows nothing of how one is run.
     ("src/witness.rs", &["crate::engine", "crate::log", "crate::http", "crate::app", "crate::keyring", "crate::witnesses"]),

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::id::WorkspaceId;
-use allowlog_proto::note::{KeyKind, Note, NoteSignature, VerifierKey};
-use ed25519_dalek::VerifyingKey;
+use allowlog_proto::note::{Note, NoteSignature};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::ledger::{self, Ledger};
-use super::{Checkpoints, Head, Heads, Published, Taken};
+use super::{Checkpoints, Head, Heads, Published, Taken, verifier_key};
 use crate::keyring::Keyring;
 use crate::latch::Latch;
 use crate::log::Store;
@@ -197,9 +196,7 @@ impl Checkpointing {
 
     fn sign(&self, workspace_id: WorkspaceId) -> Option<Signed> {
         let Head { tree, signing_key } = self.pending.get(&workspace_id)?;
-        let origin = origin(workspace_id);
-        let key = VerifyingKey::from_bytes(&signing_key.public_key).ok()?;
-        let key = VerifierKey::new(&origin, KeyKind::Ed25519, key).ok()?;
+        let (key, origin) = (verifier_key(workspace_id, &signing_key.public_key)?, origin(workspace_id));
         let (size, root) = (tree.size(), tree.root());
         let text = Checkpoint { origin, size, root }.to_string();
         // That a key is missing is told where receipts are signed.

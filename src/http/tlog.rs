@@ -18,7 +18,7 @@ use super::openapi::Entry;
 use super::routes::{Routes, get};
 use super::{ApiError, call};
 use crate::app::App;
-use crate::checkpoints::Published;
+use crate::checkpoints::{Published, verifier_key};
 use crate::telemetry::blocking;
 use crate::tiles::Tiles;
 
@@ -34,6 +34,7 @@ const TAG: &str = "Transparency log";
 pub fn routes() -> Routes {
     Routes::default()
         .route("/tlog/{id}/checkpoint", [get(checkpoint, checkpoint_entry())])
+        .route("/tlog/{id}/keys", [get(keys, keys_entry())])
         .route("/tlog/{id}/consistency", [get(consistency, consistency_entry())])
         .route("/tlog/{id}/tile/{*tile}", [get(tile, tile_entry())])
 }
@@ -55,6 +56,27 @@ fn checkpoint_entry() -> Entry {
         .names::<WorkspaceId>("id", "The workspace.")
         .answers_with(TEXT_IS, "The checkpoint.", text)
         .header("Cache-Control", "`no-cache`")
+        .refuses_with(404, "`not_found`: there is no such workspace.")
+}
+
+/// What its checkpoints were and are signed with.
+async fn keys(State(app): State<App>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let unknown = || ApiError::not_found("workspace");
+    let id = path.ok().and_then(|Path(id)| WorkspaceId::parse(&id)).ok_or_else(unknown)?;
+    let keys = app.engine.read(move |state, _| state.workspace(id).map(|workspace| workspace.signing_keys.clone())).await?;
+    let text: String =
+        keys.ok_or_else(unknown)?.iter().filter_map(|key| Some(verifier_key(id, &key.public_key)?.to_string() + "\n")).collect();
+    Ok(([(header::CONTENT_TYPE, TEXT)], text).into_response())
+}
+
+fn keys_entry() -> Entry {
+    Entry::open(TAG, "log_keys", "What the checkpoints of a workspace are verified with")
+        .about(
+            "Its signing keys as verifier keys (C2SP), a line for each, oldest first; the last one signs. `allowlog witness --trust-file` takes the \
+             answer as it is.",
+        )
+        .names::<WorkspaceId>("id", "The workspace.")
+        .answers_with(TEXT_IS, "The keys.", ObjectBuilder::new().schema_type(Type::String))
         .refuses_with(404, "`not_found`: there is no such workspace.")
 }
 

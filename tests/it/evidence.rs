@@ -40,7 +40,10 @@ async fn checkpoint(server: &Server) -> (String, Checkpoint) {
     let reply = tlog(server, "checkpoint").await;
     assert_eq!((reply.status, &reply.headers["cache-control"]), (StatusCode::OK, &"no-cache".parse().unwrap()));
     let note = Note::parse(&reply.text).unwrap();
-    assert!(note.is_signed_by(keys(server).await.2.last().unwrap()));
+    let verifiers = keys(server).await.2;
+    assert!(note.is_signed_by(verifiers.last().unwrap()));
+    let listed: String = verifiers.iter().map(|key| format!("{key}\n")).collect();
+    assert_eq!(tlog(server, "keys").await.text, listed);
     let checkpoint = Checkpoint::parse(&note.text).unwrap();
     (reply.text, checkpoint)
 }

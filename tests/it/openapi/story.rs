@@ -198,6 +198,7 @@ async fn checks(story: &mut Story<'_>, id: &str) {
     story.read("evidence: unknown", "/v1/evidence?authorization_id=auth_01ARZ3NDEKTSV4RRFFQ69G5FAV").await;
     let unknown = "/tlog/ws_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     story.read("checkpoint: unknown", &format!("{unknown}/checkpoint")).await;
+    story.read("log_keys: unknown", &format!("{unknown}/keys")).await;
     story.read("consistency: unknown", &format!("{unknown}/consistency?old=1&new=2")).await;
     story.read("tile: unknown", &format!("{unknown}/tile/0/000.p/1")).await;
 }
