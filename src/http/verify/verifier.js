@@ -91,19 +91,30 @@ class Lines {
 
 const told = (code) => (code === null ? null : { code, index: null, sentence: sentenceOf(code) });
 
+/** The value of a text, or the value itself; undefined if the text is not JSON. */
+function valueOf(given) {
+  try {
+    return typeof given === "string" ? parse(given) : given;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A receipt in what the API answers around it, `{"status": "signed", "receipt": ...}`; anything else is itself. */
+export function unwrapped(value) {
+  const isEnvelope = value instanceof Map && value.get("status") === "signed" && !value.has("version");
+  return isEnvelope ? (value.get("receipt") ?? null) : value;
+}
+
 /**
- * Whether a receipt holds under a key document: `{fault, row, keyId}`. `workspace` is the one it must be of, or null; `now` is a text or
+ * Whether a receipt, its text or what `parse` made of it, holds under a key document: `{fault, row, keyId}`. `workspace` is the one it must be of, or null; `now` is a text or
  * nanoseconds. If `trust` is given, the receipt's key must be one of these fingerprints, and be the key that has this fingerprint.
  */
-export function verifyReceipt(text, keysText, { workspace = null, now, trust = null }) {
+export function verifyReceipt(given, keysText, { workspace = null, now, trust = null }) {
   const document = parseKeyDocument(keysText);
   if (document === null) return { fault: told("malformed_keys"), row: null, keyId: null };
-  let receipt;
-  try {
-    receipt = parse(text);
-  } catch {
-    return { fault: told("unreadable"), row: null, keyId: null };
-  }
+  const receipt = valueOf(given);
+  if (receipt === undefined) return { fault: told("unreadable"), row: null, keyId: null };
   const code = faultOf(receipt, document.keys, workspace, typeof now === "string" ? instant(now) : now);
   if (code !== null) return { fault: told(code), row: null, keyId: null };
   const keyId = receipt.get("signature").get("key_id");
@@ -121,16 +132,12 @@ function faultOfTrust(keys, keyId, trust) {
  * Whether a receipt that was verified is in the tree of its workspace, under a checkpoint that a key of the document has signed (one of
  * `trust`, if that is given) and `quorum` of the `witnesses` have cosigned: `{fault, index, size, signer, cosigned, witnesses}`.
  */
-export function verifyProof(receiptText, proofText, keysText, { trust = null, witnesses = [], quorum = 0 } = {}) {
+export function verifyProof(given, proofText, keysText, { trust = null, witnesses = [], quorum = 0 } = {}) {
   const [document, proof] = [parseKeyDocument(keysText), parseProof(proofText)];
   if (document === null) return { fault: told("malformed_keys") };
   if (proof === null) return { fault: told("malformed_proof") };
-  let receipt;
-  try {
-    receipt = parse(receiptText);
-  } catch {
-    return { fault: told("unreadable") };
-  }
+  const receipt = valueOf(given);
+  if (receipt === undefined) return { fault: told("unreadable") };
   const signed = receipt instanceof Map ? signedBytes(receipt) : null;
   if (signed === null) return { fault: told("not_canonical") };
   const { checkpoint, recordHash, index, hashes } = proof;

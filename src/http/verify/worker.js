@@ -2,7 +2,7 @@
 // `{job, verdict, total, isBundle}` at the end, `total` being how many rows the timeline has. Asked `{job, from, to}` it answers with
 // these rows.
 
-import { parse, rowsOf, verifyBlob, verifyProof, verifyReceipt } from "./verifier.js";
+import { parse, rowsOf, unwrapped, verifyBlob, verifyProof, verifyReceipt } from "./verifier.js";
 import { verdictOfBundle, verdictOfReceipt, waitingFor } from "./verdict.js";
 
 const SINGLE_BYTES_MAX = 4 * 1024 * 1024;
@@ -27,28 +27,28 @@ async function judge(job, files, options) {
   const found = {};
   try {
     for (const file of files) {
-      const [kind, text] = await kindOf(file);
-      found[kind] = { file, text };
+      const [kind, content] = await kindOf(file);
+      found[kind] = content;
     }
     const isBundle = found.bundle !== undefined;
-    return { verdict: isBundle ? await judgeBundle(job, found.bundle.file, options) : judgeReceipt(found, options), isBundle };
+    return { verdict: isBundle ? await judgeBundle(job, found.bundle, options) : judgeReceipt(found, options), isBundle };
   } catch (error) {
     return { verdict: waitingFor(`The file could not be read: ${error.message}`), isBundle: true };
   }
 }
 
-/** What a file is, by its content. What is nothing else is taken for a bundle. */
+/** What a file is, by its content, and what the verifier takes of it. What is nothing else is taken for a bundle. */
 async function kindOf(file) {
-  if (file.size > SINGLE_BYTES_MAX) return ["bundle", null];
+  if (file.size > SINGLE_BYTES_MAX) return ["bundle", file];
   const bytes = await file.arrayBuffer();
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     if (text.startsWith("c2sp.org/tlog-proof@")) return ["proof", text];
-    const value = parse(text);
-    if (value.has("signature")) return ["receipt", text];
-    return value.has("keys") && !value.has("format") ? ["keys", text] : ["bundle", null];
+    const value = unwrapped(parse(text));
+    if (value.has("signature")) return ["receipt", value];
+    return value.has("keys") && !value.has("format") ? ["keys", text] : ["bundle", file];
   } catch {
-    return ["bundle", null];
+    return ["bundle", file];
   }
 }
 
@@ -70,8 +70,8 @@ function judgeReceipt({ receipt, keys, proof }, { trust, witnesses, quorum, work
   if (receipt === undefined) return waitingFor("Choose the receipt too.");
   if (keys === undefined) return waitingFor("Choose the workspace's key document too: GET /v1/workspaces/{id}/keys, best by another way than the receipt came.");
   const now = BigInt(Date.now()) * 1000000n;
-  const result = verifyReceipt(receipt.text, keys.text, { workspace, now, trust });
-  const proved = proof === undefined ? null : verifyProof(receipt.text, proof.text, keys.text, { trust, witnesses, quorum });
+  const result = verifyReceipt(receipt, keys, { workspace, now, trust });
+  const proved = proof === undefined ? null : verifyProof(receipt, proof, keys, { trust, witnesses, quorum });
   if (result.row !== null) story = { rows: async () => [result.row], total: 1 };
   return verdictOfReceipt(result, proved, trust !== null);
 }
