@@ -11,7 +11,7 @@ use super::openapi::Entry;
 use super::routes::{Routes, get};
 
 /// What the page is made of. The verifier is written from `FORMAT.md` alone and shares nothing with the one in Rust.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("page.js", JAVASCRIPT, include_str!("verify/page.js")),
     ("page.css", "text/css", include_str!("verify/page.css")),
     ("worker.js", JAVASCRIPT, include_str!("verify/worker.js")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("receipt.js", JAVASCRIPT, include_str!("verify/receipt.js")),
     ("record.js", JAVASCRIPT, include_str!("verify/record.js")),
     ("sentences.js", JAVASCRIPT, include_str!("verify/sentences.js")),
+    ("events.js", JAVASCRIPT, include_str!("verify/events.js")),
     ("story.js", JAVASCRIPT, include_str!("verify/story.js")),
     ("tlog.js", JAVASCRIPT, include_str!("verify/tlog.js")),
     ("json.js", JAVASCRIPT, include_str!("verify/json.js")),

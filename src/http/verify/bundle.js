@@ -5,12 +5,16 @@ import { blake3, sha256 } from "./noble.js";
 import { base64, concat, equal, hex, idBytes, idText, isZero, timeText } from "./bytes.js";
 import { canonical, parseBytes } from "./json.js";
 import { faultOf, signedBytes } from "./receipt.js";
+import { decodeEvent } from "./events.js";
 import { parseBody, parseHidden, parseRecord, recordHash, subjectOf } from "./record.js";
 import { sentenceOf } from "./sentences.js";
+import { isPoint } from "./signatures.js";
 import { rowOfReceipt, rowOfRecord } from "./story.js";
 import { Edge, cosignedBy, hashOf, isIncluded, isSignedBy, leafHash, parseCheckpoint, parseWitnesses, sizesAfter, sizesBefore } from "./tlog.js";
 
 const HEAD = ["format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"];
+/** With its line feed. */
+export const LINE_BYTES_MAX = 16777216;
 const NS_OF_MS = 1000000n;
 
 class Fault extends Error {
@@ -27,24 +31,30 @@ function check(isSound, code, index = null) {
 /**
  * Takes the lines of a bundle one by one, says at the end what it is. `trust` are ids of signing keys; null trusts whatever the
  * bundle names, which proves nothing but that it is of one piece. `witnesses` are verifier keys of which `quorum` must have cosigned.
+ * `earlier` is the `{size, root}` of a checkpoint that was seen before, or null.
  */
 export class BundleVerifier {
   #trust;
   #witnesses;
   #quorum;
+  #earlier;
   #head = null;
   #edge = new Edge();
   #next = 0;
   #before = null;
   #fault = null;
+  /** Index of the first record whose event cannot be decoded. */
+  #undecoded = null;
+  #rootAtEarlier = null;
   #story = { whole: 0, hidden: 0, receipts: 0, beginsWithGrant: false };
   /** The story in order: `{index, from, to}` is a record and the bytes of its line, `{hidden: n}` a run of records that are not shown. */
   places = [];
 
-  constructor({ trust = null, witnesses = [], quorum = 0 } = {}) {
+  constructor({ trust = null, witnesses = [], quorum = 0, earlier = null } = {}) {
     this.#trust = trust;
     this.#witnesses = parseWitnesses(witnesses);
     this.#quorum = quorum;
+    this.#earlier = earlier;
   }
 
   /**
@@ -99,6 +109,7 @@ export class BundleVerifier {
     before.forEach((leaves, place) => this.#edge.push(head.before[place], leaves));
     this.#head = head;
     this.#next = head.first;
+    this.#lookAtRoot();
   }
 
   #takeRecord(bytes, isEnded, from) {
@@ -120,12 +131,19 @@ export class BundleVerifier {
       check(line.event.hasReceipt || isZero(record.receiptHash), "wrong_receipt", index);
       check(!line.event.hasReceipt || !isZero(record.receiptHash), "wrong_receipt", index);
       this.#checkReceipt(line, index);
+      if (this.#undecoded === null && !isEvent(record.body)) this.#undecoded = index;
       this.#count(line);
       this.places.push({ index, from, to: from + bytes.length });
     }
     this.#edge.push(leafHash(entryOf(record)), 1);
     this.#before = record;
     this.#next += 1;
+    this.#lookAtRoot();
+  }
+
+  /** Keeps the root at the earlier size, once the tree has grown to it. */
+  #lookAtRoot() {
+    if (this.#earlier?.size === BigInt(this.#next)) this.#rootAtEarlier = this.#edge.root();
   }
 
   /** A record that was altered is found by the hash that its successor carries. */
@@ -170,6 +188,9 @@ export class BundleVerifier {
     check(this.#next === end, "missing_records", this.#next);
     afterSizes.forEach((leaves, place) => this.#edge.push(after[place], leaves));
     check(equal(this.#edge.root(), checkpoint.root), "wrong_root");
+    check(this.#undecoded === null, "malformed_record", this.#undecoded);
+    if (this.#earlier?.size === checkpoint.size) this.#rootAtEarlier = checkpoint.root;
+    check(this.#rootAtEarlier === null || equal(this.#rootAtEarlier, this.#earlier.root), "another_log");
   }
 
   #coverage() {
@@ -185,6 +206,7 @@ export class BundleVerifier {
       ...this.#story,
       checked: this.#next - first,
       reachesEnd: BigInt(end) === checkpoint.size,
+      earlier: this.#earlier && { size: this.#earlier.size.toString(), isCompared: this.#rootAtEarlier !== null },
     };
   }
 }
@@ -194,11 +216,21 @@ export function rowOfLine(bytes, index) {
   const line = parseBytes(bytes);
   if (line.has("receipt")) return { index, ...rowOfReceipt(line.get("receipt")) };
   const record = parseRecord(base64(line.get("record")));
-  return { index, ...rowOfRecord(record, parseBody(record.body)) };
+  return { index, ...rowOfRecord(record, parseBody(record.body).what) };
+}
+
+function isEvent(body) {
+  try {
+    decodeEvent(body);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The object a line holds, or null. */
 function objectOf(bytes) {
+  if (bytes.length >= LINE_BYTES_MAX) return null;
   try {
     const value = parseBytes(bytes);
     return value instanceof Map ? value : null;
@@ -240,7 +272,7 @@ function parseKey(object, workspace) {
   if (!(object instanceof Map) || object.size !== 2) return null;
   const [record, proof] = [recordOf(object.get("record"), parseRecord, workspace), hashesOf(object.get("proof"))];
   const key = record && parseBody(record.body)?.signingKey;
-  if (!key || proof === null || !equal(blake3(key.publicKey).subarray(0, 16), key.id)) return null;
+  if (!key || proof === null || !equal(blake3(key.publicKey).subarray(0, 16), key.id) || !isPoint(key.publicKey)) return null;
   record.hash = recordHash(record);
   return { id: idText("key_", key.id), publicKey: key.publicKey, from: key.activeFrom * NS_OF_MS, record, proof };
 }

@@ -12,7 +12,6 @@ let files = [];
 let job = 0;
 let shown = 0;
 let total = 0;
-let isBundle = false;
 
 function element(tag, text = "", className = "") {
   const out = document.createElement(tag);
@@ -38,8 +37,7 @@ function options() {
 function verify() {
   job += 1;
   at("verdict").hidden = at("story").hidden = at("progress").hidden = true;
-  at("chosen").replaceChildren(...files.map((file) => element("li", `${file.name}, ${file.size.toLocaleString("en")} bytes`)));
-  at("clear").hidden = files.length === 0;
+  listFiles();
   const said = options();
   at("form-error").textContent = typeof said === "string" ? said : "";
   if (files.length === 0 || typeof said === "string") return;
@@ -48,10 +46,14 @@ function verify() {
   worker.postMessage({ job, files, options: said });
 }
 
-/** A receipt, its key document and its proof may come one after the other; a bundle stands alone. */
+function listFiles() {
+  at("chosen").replaceChildren(...files.map((file) => element("li", `${file.name}, ${file.size.toLocaleString("en")} bytes`)));
+  at("clear").hidden = files.length === 0;
+}
+
+/** Files that belong together may come one after the other; the worker says which of them count. */
 function choose(chosen) {
-  if (chosen.length === 0) return;
-  files = isBundle ? [...chosen] : [...files, ...chosen];
+  files = [...files, ...chosen];
   verify();
 }
 
@@ -112,7 +114,9 @@ worker.addEventListener("message", ({ data }) => {
   if (data.job !== job) return;
   if (data.rows !== undefined) showRows(data.rows);
   else if (data.verdict !== undefined) {
-    [total, isBundle] = [data.total, data.isBundle];
+    total = data.total;
+    files = files.filter((_, place) => data.used.includes(place));
+    listFiles();
     showVerdict(data.verdict);
   } else {
     at("progress").max = data.size;
@@ -128,7 +132,7 @@ at("files").addEventListener("change", (event) => {
   event.target.value = "";
 });
 at("clear").addEventListener("click", () => {
-  [files, isBundle] = [[], false];
+  files = [];
   verify();
 });
 at("next").addEventListener("click", askForRows);

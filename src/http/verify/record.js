@@ -1,7 +1,7 @@
-// FORMAT.md, section "Record": the header, the hash, and what of a body stands at a fixed place or is worth telling.
+// FORMAT.md, section "Record": the header, the hash, and what of a body stands at a fixed place.
 
 import { blake3 } from "./noble.js";
-import { concat, idText, isTime, utf8 } from "./bytes.js";
+import { concat, isTime, utf8 } from "./bytes.js";
 
 export const HEADER_BYTES = 113;
 const RECORD_BYTES_MAX = 524288;
@@ -59,84 +59,30 @@ const EVENTS = [
 ];
 const WITH_RECEIPT = [3, 4, 6];
 
-/** `{what, hasReceipt, authorization, receiptId, signingKey, said}` of a body, or null if it is none that is known. */
+/**
+ * What stands at a fixed place of a body, `{what, hasReceipt, authorization, receiptId, signingKey}`, or null if it is none that is known.
+ * What is not there is null.
+ */
 export function parseBody(body) {
-  const what = EVENTS[body[0]]?.[body[1]];
+  const [family, variant] = body;
+  const what = EVENTS[family]?.[variant];
   if (what === undefined) return null;
-  const hasReceipt = WITH_RECEIPT.includes(body[0]);
-  const event = { what, hasReceipt, authorization: null, receiptId: null, signingKey: null, said: {} };
-  const reader = new Reader(body, 2);
-  try {
-    if (hasReceipt) event.receiptId = reader.bytes(16);
-    if (body[0] === 2) event.signingKey = signingKey(reader);
-    if (body[0] === 4) event.authorization = reader.optional(() => reader.bytes(16));
-    if (body[0] === 5 || body[0] === 6) reader.bytes(16);
-    if ([3, 5, 6].includes(body[0])) event.authorization = reader.bytes(16);
-  } catch {
-    return null;
-  }
-  if (!hasReceipt) event.said = told(body, reader);
-  return event;
+  let at = 2;
+  const take = (length) => body.subarray(at, (at += length));
+  const event = { what, hasReceipt: WITH_RECEIPT.includes(family), authorization: null, receiptId: null, signingKey: null };
+  if (event.hasReceipt) event.receiptId = take(16);
+  if (family === 2) event.signingKey = { id: take(16), publicKey: take(32), activeFrom: varint(take(9)) };
+  if (family === 5 || family === 6) take(16);
+  const isKnown = family === 4 ? take(1)[0] : [3, 5, 6].includes(family) ? 1 : 0;
+  if (isKnown === 1) event.authorization = take(16);
+  if (family === 2) return event.signingKey.publicKey.length === 32 && isTime(event.signingKey.activeFrom) ? event : null;
+  return at <= body.length && (isKnown === 0 || isKnown === 1) ? event : null;
 }
 
-function signingKey(reader) {
-  const key = { id: reader.bytes(16), publicKey: reader.bytes(32), activeFrom: reader.varint() };
-  if (!isTime(key.activeFrom)) throw new RangeError("a time after the year 9999");
-  return key;
-}
-
-/** What an event without a receipt says, for people; nothing of it is judged. */
-function told(body, reader) {
-  const said = {
-    "0.0": () => ({ name: reader.text() }),
-    "0.1": () => ({ name: reader.text() }),
-    "1.0": () => ({ "API key": idText("ak_", reader.bytes(16)), name: reader.text() }),
-    "1.1": () => ({ "API key": idText("ak_", reader.bytes(16)) }),
-    "5.0": () => ({ scope: reader.text(), resource: reader.optional(() => reader.text()), answer: reader.byte() === 0 ? "approved" : "declined" }),
-    "7.0": () => ({ bundle: reader.text() }),
-    "7.1": () => ({ bundle: reader.text() }),
-    "8.0": () => ({ tombstone: idText("tmb_", reader.bytes(16)), resource: reader.text(), note: reader.optional(() => reader.text()) }),
-    "8.1": () => ({ tombstone: idText("tmb_", reader.bytes(16)), resource: reader.text() }),
-  }[`${body[0]}.${body[1]}`];
-  try {
-    return said?.() ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/** Reads what FORMAT.md, section "Encoding of events", writes; throws where the bytes end or say something else. */
-class Reader {
-  constructor(all, at) {
-    this.all = all;
-    this.at = at;
-  }
-
-  bytes(length) {
-    if (this.at + length > this.all.length) throw new RangeError("the body ends early");
-    this.at += length;
-    return this.all.subarray(this.at - length, this.at);
-  }
-
-  byte() {
-    return this.bytes(1)[0];
-  }
-
-  varint() {
-    const first = this.byte();
-    if (first < 251) return BigInt(first);
-    const length = { 251: 2, 252: 4, 253: 8 }[first];
-    if (length === undefined) throw new RangeError("no number of 64 bits");
-    return this.bytes(length).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
-  }
-
-  text() {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.bytes(Number(this.varint())));
-  }
-
-  optional(read) {
-    const is = this.byte();
-    if (is > 1) throw new RangeError("neither there nor absent");
-    return is === 1 ? read() : null;
-  }
+/** The number at the begin of these bytes; -1 if they end early. */
+function varint(bytes) {
+  const length = { 251: 2, 252: 4, 253: 8 }[bytes[0]];
+  if (bytes[0] < 251) return BigInt(bytes[0]);
+  if (length === undefined || bytes.length <= length) return -1n;
+  return bytes.subarray(1, 1 + length).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }

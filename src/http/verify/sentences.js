@@ -25,6 +25,7 @@ const OF_A_BUNDLE = {
   untrusted_checkpoint: "no trusted key has signed the checkpoint",
   bad_key_proof: "a signing key is not in the tree at the place that is claimed",
   too_few_witnesses: "fewer witnesses than were asked for have cosigned the checkpoint",
+  another_log: "this is not the log of the earlier checkpoint: its history was rewritten, or it is another one",
   wrong_root: "the records do not make the tree that was signed: something was removed, added, reordered or altered",
 };
 

@@ -24,6 +24,16 @@ export function isSignature(publicKey, signature, message) {
   return !expected.isSmallOrder() && expected.toBytes().every((byte, place) => byte === r[place]);
 }
 
+/** Whether these bytes are those of a point of the curve, canonical or not. */
+export function isPoint(bytes) {
+  try {
+    Point.fromBytes(bytes, true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The point of a key, with its table; null if it is none or of small order. */
 function point(publicKey) {
   const name = hex(publicKey);

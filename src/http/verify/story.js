@@ -1,6 +1,7 @@
 // What a record says, in words: the rows of the timeline. Plain data; nothing here is judged.
 
-import { idText, timeText } from "./bytes.js";
+import { timeText } from "./bytes.js";
+import { decodeEvent } from "./events.js";
 
 const EVENTS = {
   "authorization.create": "authorization granted",
@@ -40,12 +41,20 @@ export function rowOfReceipt(receipt) {
 }
 
 /** The same of a record that has no receipt. */
-export function rowOfRecord(record, event) {
-  const facts = Object.entries(event.said).filter(([, value]) => value !== null);
-  if (event.signingKey !== null) facts.push(["signing key", idText("key_", event.signingKey.id)], ["active from", timeText(event.signingKey.activeFrom)]);
-  if (event.authorization !== null) facts.push(["authorization", idText("auth_", event.authorization)]);
-  return { time: timeText(record.time), what: event.what, decision: null, reason: null, facts, more: [] };
+export function rowOfRecord(record, what) {
+  const row = { time: timeText(record.time), what, decision: null, reason: null, facts: [], more: [] };
+  let event;
+  try {
+    event = decodeEvent(record.body);
+  } catch {
+    return row;
+  }
+  for (const [name, value] of Object.entries(event)) if (TOLD.has(typeof value)) row.facts.push([name, String(value)]);
+  if (event.answer?.approved !== undefined) row.facts.push(["answer", `approved until ${event.answer["expires at"]}`]);
+  return row;
 }
+
+const TOLD = new Set(["string", "bigint"]);
 
 /** The counters of a check as a sentence. */
 function budget(value) {

@@ -7,6 +7,9 @@ import { isSignature } from "./signatures.js";
 const ED25519 = 1;
 const COSIGNATURE = 4;
 const SIZE_MAX = 2n ** 64n - 1n;
+const NOTE_BYTES_MAX = 65536;
+const SIGNATURES_MAX = 100;
+const PROOF_HASHES_MAX = 63;
 
 export const leafHash = (entry) => sha256(concat([0], entry));
 const nodeHash = (left, right) => sha256(concat([1], left, right));
@@ -74,9 +77,10 @@ export function isIncluded(entry, index, size, proof, root) {
 /** `{text, lines: [{name, id, signature}]}`, or null. */
 export function parseNote(note) {
   const split = note.lastIndexOf("\n\n");
-  if (split < 1 || !note.endsWith("\n")) return null;
+  // eslint-disable-next-line no-control-regex
+  if (split < 1 || !note.endsWith("\n") || /[\u0000-\u0009\u000b-\u001f]/.test(note) || utf8(note).length > NOTE_BYTES_MAX) return null;
   const lines = note.slice(split + 2).split("\n").slice(0, -1).map(signatureLine);
-  if (lines.length === 0 || lines.includes(null)) return null;
+  if (lines.length === 0 || lines.length > SIGNATURES_MAX || lines.includes(null)) return null;
   return { text: note.slice(0, split + 1), lines };
 }
 
@@ -91,8 +95,8 @@ function signatureLine(line) {
 export function parseCheckpoint(note) {
   const parsed = parseNote(note);
   if (parsed === null) return null;
-  const [origin, digits, root] = parsed.text.split("\n");
-  if (!origin || !/^(?:0|[1-9][0-9]{0,19})$/.test(digits ?? "") || BigInt(digits) > SIZE_MAX) return null;
+  const [origin, digits, root, ...others] = parsed.text.slice(0, -1).split("\n");
+  if (!origin || others.includes("") || !/^(?:0|[1-9][0-9]{0,19})$/.test(digits ?? "") || BigInt(digits) > SIZE_MAX) return null;
   const hash = hashOf(root ?? null);
   return hash && { origin, size: BigInt(digits), root: hash, ...parsed };
 }
@@ -150,6 +154,6 @@ export function parseProof(text) {
   const number = /^index (0|[1-9][0-9]{0,19})$/.exec(index ?? "");
   if (version !== "c2sp.org/tlog-proof@v1" || !extra?.startsWith("extra ") || number === null) return null;
   const [recordHash, hashes, checkpoint] = [hashOf(extra.slice(6)), lines.map(hashOf), parseCheckpoint(text.slice(split + 2))];
-  if (recordHash === null || hashes.includes(null) || checkpoint === null) return null;
+  if (recordHash === null || hashes.includes(null) || hashes.length > PROOF_HASHES_MAX || checkpoint === null) return null;
   return { recordHash, index: BigInt(number[1]), hashes, checkpoint };
 }

@@ -24,7 +24,7 @@ const unvouched = (keyId) =>
   `You named no trusted fingerprint, so this was verified with a key that the file itself names, ${keyId}: anybody can make such a file. ` +
   "Ask the workspace's owner for its fingerprint by another way, and enter it above.";
 
-function detailsOf({ head, hidden, whole, receipts, checked, signer, cosigned, witnesses, beginsWithGrant, reachesEnd, fault }) {
+function detailsOf({ head, hidden, whole, receipts, checked, signer, cosigned, witnesses, beginsWithGrant, reachesEnd, earlier, fault }) {
   if (head === null) return [];
   const details = [["Workspace", head.workspace]];
   if (head.authorization !== null) details.push(["Authorization", head.authorization]);
@@ -35,6 +35,11 @@ function detailsOf({ head, hidden, whole, receipts, checked, signer, cosigned, w
   if (fault !== null) return details;
   if (head.authorization !== null) details.push(["Begins with its grant", beginsWithGrant ? "yes" : "no: earlier records of it may not be in this file"]);
   details.push(["Reaches the end of the checkpoint", reachesEnd ? "yes" : "no: later records are not in this file"]);
+  if (earlier !== null) {
+    const compared = "this is the same log, of which nothing was taken back";
+    const outside = "not compared: its size lies outside of these records";
+    details.push([`Earlier checkpoint, of ${earlier.size} records`, earlier.isCompared ? compared : outside]);
+  }
   return details;
 }
 

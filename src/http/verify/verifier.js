@@ -3,17 +3,16 @@
 
 import { blake3, sha256 } from "./noble.js";
 import { concat, idText, instant, utf8 } from "./bytes.js";
-import { BundleVerifier, rowOfLine } from "./bundle.js";
+import { BundleVerifier, LINE_BYTES_MAX, rowOfLine } from "./bundle.js";
 import { parse } from "./json.js";
 import { faultOf, parseKeyDocument, signedBytes } from "./receipt.js";
 import { sentenceOf } from "./sentences.js";
 import { rowOfReceipt } from "./story.js";
 import { cosignedBy, isIncluded, isSignedBy, parseProof, parseWitnesses } from "./tlog.js";
 
-export { idBytes } from "./bytes.js";
 export { parse } from "./json.js";
-export { isSignature } from "./signatures.js";
-export { parseNote, parseWitnesses } from "./tlog.js";
+export { parseCheckpoint } from "./tlog.js";
+export { decodeEvent } from "./events.js";
 
 const LINE_FEED = 10;
 
@@ -59,6 +58,7 @@ export function rowsOf(blob, places) {
 class Lines {
   #verifier;
   #held = [];
+  #heldBytes = 0;
   #from = 0;
 
   constructor(verifier) {
@@ -72,17 +72,19 @@ class Lines {
       if (!this.#give(bytes.subarray(from, to), true)) return false;
       from = to + 1;
     }
-    if (from < bytes.length) this.#held.push(bytes.slice(from));
-    return true;
+    this.#held.push(bytes.slice(from));
+    this.#heldBytes += bytes.length - from;
+    // What is longer than a line may be is none, however long it goes on.
+    return this.#heldBytes < LINE_BYTES_MAX || this.#give(new Uint8Array(), false);
   }
 
   finish() {
-    if (this.#held.length > 0) this.#give(new Uint8Array(), false);
+    if (this.#heldBytes > 0) this.#give(new Uint8Array(), false);
   }
 
   #give(rest, isEnded) {
     const line = this.#held.length === 0 ? rest : concat(...this.#held, rest);
-    this.#held = [];
+    [this.#held, this.#heldBytes] = [[], 0];
     const from = this.#from;
     this.#from += line.length + 1;
     return this.#verifier.line(line, isEnded, from);

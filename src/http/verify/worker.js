@@ -1,12 +1,13 @@
 // Verifies beside the page, so that it stays alive. Asked `{job, files, options}` it answers `{job, read, size}` while it reads and
-// `{job, verdict, total, isBundle}` at the end, `total` being how many rows the timeline has. Asked `{job, from, to}` it answers with
+// `{job, verdict, total, used}` at the end: how many rows the timeline has, and which of the files counted. Asked `{job, from, to}` it answers with
 // these rows.
 
-import { parse, rowsOf, unwrapped, verifyBlob, verifyProof, verifyReceipt } from "./verifier.js";
+import { parse, parseCheckpoint, rowsOf, unwrapped, verifyBlob, verifyProof, verifyReceipt } from "./verifier.js";
 import { verdictOfBundle, verdictOfReceipt, waitingFor } from "./verdict.js";
 
 const SINGLE_BYTES_MAX = 4 * 1024 * 1024;
 const PROGRESS_BYTES = 512 * 1024;
+const OF_A_BUNDLE = ["bundle", "checkpoint"];
 
 let current = 0;
 let story = { rows: async () => [], total: 0 };
@@ -18,22 +19,26 @@ self.addEventListener("message", async ({ data }) => {
     return;
   }
   current = job;
-  const { verdict, isBundle } = await judge(job, files, options);
-  if (job === current) self.postMessage({ job, verdict, total: story.total, isBundle });
+  const { verdict, used } = await judge(job, files, options);
+  if (job === current) self.postMessage({ job, verdict, total: story.total, used });
 });
 
 async function judge(job, files, options) {
   story = { rows: async () => [], total: 0 };
-  const found = {};
+  let found = {};
   try {
     for (const file of files) {
       const [kind, content] = await kindOf(file);
-      found[kind] = content;
+      // The last of each kind counts, and a bundle and a receipt do not go together.
+      const kept = Object.entries(found).filter(([other]) => (OF_A_BUNDLE.includes(other) === OF_A_BUNDLE.includes(kind)));
+      found = { ...Object.fromEntries(kept), [kind]: { file, content } };
     }
-    const isBundle = found.bundle !== undefined;
-    return { verdict: isBundle ? await judgeBundle(job, found.bundle, options) : judgeReceipt(found, options), isBundle };
+    const contents = Object.fromEntries(Object.entries(found).map(([kind, { content }]) => [kind, content]));
+    const isBundle = OF_A_BUNDLE.some((kind) => found[kind] !== undefined);
+    const verdict = isBundle ? await judgeBundle(job, contents, options) : judgeReceipt(contents, options);
+    return { verdict, used: Object.values(found).map(({ file }) => files.indexOf(file)) };
   } catch (error) {
-    return { verdict: waitingFor(`The file could not be read: ${error.message}`), isBundle: true };
+    return { verdict: waitingFor(`The file could not be read: ${error.message}`), used: [] };
   }
 }
 
@@ -44,6 +49,8 @@ async function kindOf(file) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     if (text.startsWith("c2sp.org/tlog-proof@")) return ["proof", text];
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint !== null) return ["checkpoint", checkpoint];
     const value = unwrapped(parse(text));
     if (value.has("signature")) return ["receipt", value];
     return value.has("keys") && !value.has("format") ? ["keys", text] : ["bundle", file];
@@ -52,9 +59,10 @@ async function kindOf(file) {
   }
 }
 
-async function judgeBundle(job, file, options) {
+async function judgeBundle(job, { bundle: file, checkpoint: earlier = null }, options) {
+  if (file === undefined) return waitingFor("Choose the bundle too; this is a checkpoint that was kept earlier.");
   let told = 0;
-  const result = await verifyBlob(file, options, (read) => {
+  const result = await verifyBlob(file, { ...options, earlier }, (read) => {
     if (read - told >= PROGRESS_BYTES) {
       told = read;
       self.postMessage({ job, read, size: file.size });
@@ -62,6 +70,9 @@ async function judgeBundle(job, file, options) {
     return job === current;
   });
   if (result === null) return null;
+  if (earlier !== null && result.head !== null && earlier.origin !== `allowlog/${result.head.workspace}`) {
+    return waitingFor("The earlier checkpoint is one of another workspace.");
+  }
   story = { rows: (from, to) => rowsOf(file, result.places.slice(from, to)), total: result.places.length };
   return verdictOfBundle(result, options.workspace);
 }

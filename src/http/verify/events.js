@@ -1,0 +1,215 @@
+// FORMAT.md, sections "Encoding of events" and "Events": what a body says. Throws where it says nothing that FORMAT.md knows.
+
+import { idText, isTime, timeText } from "./bytes.js";
+import { canonical, parse } from "./json.js";
+
+const SAFE_MAX = 2n ** 53n - 1n;
+
+class Reader {
+  constructor(all) {
+    this.all = all;
+    this.at = 0;
+  }
+
+  bytes(length) {
+    if (length > this.all.length - this.at) throw new RangeError("the body ends early");
+    this.at += length;
+    return this.all.subarray(this.at - length, this.at);
+  }
+
+  /** An unsigned integer of a type of so many bits. */
+  varint(bits) {
+    const first = this.bytes(1)[0];
+    if (first < 251) return BigInt(first);
+    const length = { 251: 2, 252: 4, 253: 8 }[first];
+    if (length === undefined || length * 8 > bits) throw new RangeError(`no number of ${bits} bits`);
+    return this.bytes(length).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  }
+
+  flag() {
+    const [byte] = this.bytes(1);
+    if (byte > 1) throw new RangeError("neither yes nor no");
+    return byte === 1;
+  }
+}
+
+const bool = (reader) => reader.flag();
+const bytes = (length) => (reader) => reader.bytes(length);
+const id = (prefix) => (reader) => idText(prefix, reader.bytes(16));
+const optional = (read) => (reader) => (reader.flag() ? read(reader) : null);
+
+function within(value, min, max) {
+  if (value < min || value > max) throw new RangeError(`${value} is out of bounds`);
+  return value;
+}
+
+const unsigned = (bits, min = 0n, max = 2n ** 64n - 1n) => (reader) => within(reader.varint(bits), min, max);
+
+function int(min = -(2n ** 63n), max = 2n ** 63n - 1n) {
+  return (reader) => {
+    const zigzag = reader.varint(64);
+    return within(zigzag & 1n ? -(zigzag >> 1n) - 1n : zigzag >> 1n, min, max);
+  };
+}
+
+function time(reader) {
+  const ms = reader.varint(64);
+  if (!isTime(ms)) throw new RangeError("a time after the year 9999");
+  return timeText(ms);
+}
+
+const text = (min, max) => (reader) => {
+  const length = within(reader.varint(64), BigInt(min), BigInt(max));
+  return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(reader.bytes(Number(length)));
+};
+
+function object(reader) {
+  const written = text(2, 2 ** 20)(reader);
+  const value = parse(written);
+  if (!(value instanceof Map) || canonical(value) !== written) throw new RangeError("no canonical object");
+  return value;
+}
+
+const list = (read) => (reader) => {
+  const out = [];
+  for (let left = reader.varint(64); left > 0n; left--) out.push(read(reader));
+  return out;
+};
+
+const struct = (fields) => (reader) => {
+  const out = {};
+  for (const [name, read] of Object.entries(fields)) out[name] = read(reader);
+  return out;
+};
+
+/** Variants by their number: what reads its fields, or its name if it has none. */
+const choice = (...variants) => (reader) => {
+  const variant = variants[Number(reader.varint(32))];
+  if (variant === undefined) throw new RangeError("an unknown variant");
+  return typeof variant === "string" ? variant : variant(reader);
+};
+
+const [user, agent, opaque] = [text(1, 256), text(1, 256), text(1, 256)];
+const [scope, resource, session] = [text(1, 128), text(0, 512), text(0, 256)];
+const [approver, label, name, bundleId] = [text(1, 128), text(1, 128), text(1, 128), text(1, 128)];
+const [note, pattern, item, conditionField, conditionText] = [text(0, 512), text(0, 256), text(0, 256), text(1, 128), text(0, 256)];
+const [authorization, receipt, nonce, escalation] = [id("auth_"), id("rcp_"), id("cnf_"), id("esc_")];
+const [apiKey, signingKey, tombstone] = [id("ak_"), id("key_"), id("tmb_")];
+
+const plan = choice("free", "starter", "pro", "enterprise");
+const style = choice("allowly", "permitly", "affixio");
+const role = choice("runtime", "read");
+const policyVersion = choice("2026-11-25.1");
+const resolution = choice("approved", "rejected");
+const answer = choice(struct({ approved: authorization, "expires at": time }), "declined");
+const scalar = choice(bool, int(), conditionText);
+const test = choice(scalar, scalar, int(), int(), int(), int(), list(scalar), bool);
+const condition = struct({ field: conditionField, test });
+const conditions = optional(list(condition));
+const items = optional(list(item));
+const constraints = struct({
+  "max per day": optional(unsigned(64)),
+  "resource pattern": optional(pattern),
+  "allowed initiators": items,
+  "allowed domains": items,
+  "allowed fields": items,
+  "confirm when": conditions,
+  "escalate when": conditions,
+  "deny when": conditions,
+});
+const terms = struct({
+  agent,
+  scopes: list(struct({ scope, constraints: optional(constraints) })),
+  "requires confirm for": list(scope),
+  "requires escalation for": list(scope),
+  "escalation targets": list(struct({ scope, approver })),
+});
+const subject = choice(
+  struct({ unknown: opaque }),
+  struct({ authorization, user, agent, "expires at": time }),
+);
+const verdict = choice(
+  struct({ consumed: optional(escalation) }),
+  "deny",
+  struct({ nonce, "expires at": time }),
+  struct({ escalation, "escalation to": optional(approver), "expires at": time, opened: bool }),
+);
+const evaluation = choice("the scope has no conditions", "none fired", condition);
+const reason = unsigned(32, 0n, 16n);
+const budget = struct({ limit: int(), spent: int() });
+
+const granted = struct({
+  receipt,
+  authorization,
+  user,
+  terms,
+  "expires at": time,
+  budget: optional(int(1n, SAFE_MAX)),
+  bundle: optional(bundleId),
+  replaces: optional(authorization),
+  metadata: object,
+  policyVersion,
+});
+const revoked = struct({
+  receipt,
+  authorization,
+  user,
+  agent,
+  "revoked by": optional(label),
+  "superseded by": optional(authorization),
+  notes: optional(note),
+  policyVersion,
+});
+const decided = struct({
+  receipt,
+  subject,
+  scope,
+  resource: optional(resource),
+  session: optional(session),
+  cost: optional(int(0n, SAFE_MAX)),
+  context: object,
+  budget: optional(budget),
+  evaluation,
+  verdict,
+  reason,
+  policyVersion,
+});
+const escalated = struct({
+  receipt,
+  escalation,
+  authorization,
+  user,
+  agent,
+  scope,
+  resource: optional(resource),
+  "escalation to": optional(approver),
+  resolution,
+  "resolved by": approver,
+  note: optional(note),
+  policyVersion,
+});
+
+const EVENT = choice(
+  choice(struct({ name, plan }), struct({ name, plan })),
+  choice(struct({ "API key": apiKey, name, style, role, "expires at": optional(time), secretHash: bytes(32) }), struct({ "API key": apiKey })),
+  choice(struct({ "signing key": signingKey, publicKey: bytes(32), "active from": time })),
+  choice(granted, revoked),
+  choice(decided),
+  choice(struct({ nonce, authorization, scope, resource: optional(resource), answer })),
+  choice(escalated),
+  choice(
+    struct({ bundle: bundleId, terms, "default expiry days": optional(unsigned(16, 1n, 3650n)), description: optional(note) }),
+    struct({ bundle: bundleId }),
+  ),
+  choice(struct({ tombstone, resource, reason: optional(note) }), struct({ tombstone, resource })),
+);
+const REQUEST = optional(struct({ idempotencyKey: text(1, 255), fingerprint: bytes(16) }));
+
+/** The fields of the event that a body holds. */
+export function decodeEvent(body) {
+  const reader = new Reader(body);
+  const event = EVENT(reader);
+  REQUEST(reader);
+  if (reader.at !== body.length) throw new RangeError("bytes stand behind the event");
+  return event;
+}
