@@ -1,4 +1,4 @@
-"""Holds verify.py against every published vector: receipts in valid/ and invalid/, bundles in evidence/.
+"""Holds verify.py against every published vector: receipts in valid/ and invalid/, bundles in evidence/, and proof/.
 
     python3 vectors.py FOLDER
 """
@@ -31,6 +31,25 @@ def of_bundle(bundle, vector):
     return None
 
 
+def of_proof(folder):
+    """The receipt of proof/ is in its log; with any line of its proof changed or left out it is not."""
+    receipt, keys = (verify.parse((folder / name).read_bytes()) for name in ("receipt.json", "keys.json"))
+    proof, keys = (folder / "receipt.proof").read_text(), verify.key_document(keys)
+    witness = [verify.witness_key((folder / "witness.vkey").read_text().strip())]
+    verify.verify_receipt(receipt, keys, None, verify.from_time(receipt["issued_at"]))
+    verify.verify_proof(proof, receipt, keys, witness, 1)
+    lines, taken = proof.splitlines(keepends=True), []
+    for place, line in enumerate(lines):
+        # The cosignature of the witness that is not asked for may be anything but no signature line.
+        for other in {"", line[:-2] + ("A" if line[-2:-1] != "A" else "B") + "\n", line[:-2] + "\n"} - {line}:
+            try:
+                verify.verify_proof("".join([*lines[:place], other, *lines[place + 1 :]]), receipt, keys, witness, 1)
+                taken.append((place, other))
+            except verify.Fault:
+                pass
+    return [f"{folder.name}: taken with line {place} as {other!r}" for place, other in taken if place < len(lines) - 1 or other]
+
+
 def main():
     folder, judged, wrong = Path(sys.argv[1]), {"receipts": 0, "bundles": 0}, []
     keys = verify.key_document(verify.parse((folder / "keys.json").read_bytes()))
@@ -42,6 +61,7 @@ def main():
         vector, judged["bundles"] = json.loads(path.with_suffix(".json").read_text()), judged["bundles"] + 1
         if (found := of_bundle(path.read_bytes(), vector)) != vector["verdict"]:
             wrong.append(f"{path.name} ({vector.get('why')}) is {vector['verdict']}, found {found}")
+    wrong += of_proof(folder / "proof")
     print(f"{judged['receipts']} receipts and {judged['bundles']} bundles judged, {len(wrong)} wrongly", *wrong, sep="\n  ")
     # Fewer than were ever published means that the folder is not the one, or not whole.
     return 1 if wrong or judged["receipts"] < 200 or judged["bundles"] < 400 else 0

@@ -10,7 +10,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-SAFE, PRIME, TIME_MAX, RECORD_MAX = 2**53 - 1, 2**255 - 19, 253402300799999, 524288
+SAFE, PRIME, TIME_MAX, RECORD_MAX, LINE_MAX = 2**53 - 1, 2**255 - 19, 253402300799999, 524288, 16777216
 CROCKFORD, DEFECT, LONE = "0123456789ABCDEFGHJKMNPQRSTVWXYZ", object(), re.compile("[\ud800-\udfff]").search  # what is JSON and cannot be signed is of no type
 STRINGS = "version receipt_id workspace_id issued_at decision reason user_id agent_id policy_version".split()
 NEEDED = {*STRINGS, "resource", "context", "authorization_id", "signature"}
@@ -19,7 +19,7 @@ HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", 
 EVENTS = [["workspace created", "workspace changed"], ["api key created", "api key revoked"], ["signing key activated"], ["granted", "revoked"], ["check"]]
 EVENTS += [["confirmation answered"], ["escalation resolved"], ["bundle created", "bundle deleted"], ["tombstone placed", "tombstone lifted"]]
 TIME = r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))"
-NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:.+\n)*)\n((?:— [^\s+]+ \S+\n)+)"
+NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:[^\0-\x1f]+\n)*)\n((?:— [^\s+\0-\x1f]+ \S+\n){1,100})"
 PROOF = r"c2sp.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9][0-9]{0,19})((?:\n\S+)*)\n\n(.*)"
 
 class Fault(Exception):
@@ -67,15 +67,14 @@ def from_time(text):
         minutes = int(match[4]) * 60 + int(match[5]) - (int(match[9] or 0) * 60 + int(match[10] or 0)) * (-1 if match[8] == "-" else 1)
         return (days * 86400 + minutes * 60 + min(int(match[6]), 59)) * 10**9 + int((match[7] or "0").ljust(9, "0"))
 
-def small_order(point):
-    """Points whose order divides 8 are those with this y, in any encoding; d is -121665/121666."""
-    y = (int.from_bytes(point, "little") & 2**255 - 1) % PRIME
-    return y * (y * y - 1) * (121666 * (2 * y * y - 1) - 121665 * y**4) % PRIME == 0
+def y_of(point): return (int.from_bytes(point, "little") & 2**255 - 1) % PRIME
+def on_curve(y): return pow(121666 * (y * y - 1) * (121666 - 121665 * y * y), (PRIME - 1) // 2, PRIME) < 2  # d is -121665/121666
+def small_order(y): return y * (y * y - 1) * (121666 * (2 * y * y - 1) - 121665 * y**4) % PRIME == 0  # those whose order divides 8
 def ed25519(public, signature, message):
     """RFC 8032; the library sees to S and to points that are none, not to points of small order."""
     with contextlib.suppress(InvalidSignature, ValueError):
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-        return not small_order(public) and not small_order(signature[:32])
+        return not small_order(y_of(public)) and not small_order(y_of(signature[:32]))
 def note_id(name, kind, public): return hashlib.sha256(name.encode() + bytes([10, kind]) + public).digest()[:4]
 def witness_key(vkey):
     """Name and public key of a verifier key for cosignatures."""
@@ -85,7 +84,7 @@ def witness_key(vkey):
     return name, key[1:]
 class Checkpoint:
     def __init__(self, note, workspace, code):
-        match = re.fullmatch(NOTE, note)
+        match = len(note.encode()) <= 65536 and re.fullmatch(NOTE, note)
         self.text, self.origin, size, root, lines = match.groups() if match else ("", "", "0", "", "")
         need(self.origin == "allowlog/" + workspace and unbase(root, 32) and int(size) < 2**64, code, "`checkpoint` is none of this workspace")
         self.size, self.root = int(size), unbase(root)
@@ -176,7 +175,7 @@ def verify_proof(proof, receipt, keys, witnesses, quorum):
 
 def line_of(line, code):
     with contextlib.suppress(ValueError):
-        if line.endswith(b"\n") and isinstance(value := parse(line), dict): return value
+        if line.endswith(b"\n") and len(line) <= LINE_MAX and isinstance(value := parse(line), dict): return value
     raise Fault(code, "the line is no JSON object, or has no end", None)
 def header(record, workspace):
     """Index, time, hash of the record before, hash of the receipt, subject and body; None if this is no record."""
@@ -211,7 +210,7 @@ def open_head(head, trust, witnesses, quorum):
         index, _, _, receipt, _, body = header(unbase(item["record"]), workspace) or [b""] * 6
         since = number(body[50:])
         sound = body[:2] == b"\2\0" and body[2:18] == blake3(body[18:50]).digest()[:16] and since is not None and since <= TIME_MAX
-        need(sound, code, "the record of one of `keys` is no activation")
+        need(sound and on_curve(y_of(body[18:50])), code, "the record of one of `keys` is no activation")
         keys[-1:] = [(*key[:3], since * 10**6) for key in keys[-1:]] + [(to_id("key_", body[2:18]), body[18:50], since * 10**6, None)]
         proofs.append((hash_of(unbase(item["record"]), blake3(body).digest()) + receipt, index, [unbase(step) for step in item["proof"]]))
     need(any(key[0] in trust and checkpoint.signed_by(key[1]) for key in keys), "untrusted_checkpoint", "no trusted key has signed the checkpoint")
@@ -250,11 +249,11 @@ def check_record(line, i, head, keys, before):
     return own, (*fields[:5], body if whole else None), receipt
 def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
     """What a bundle proves. `tell` gets the hash, the header and the receipt of each record as soon as it is checked."""
-    head = line_of(stream.readline(), "malformed_bundle")
+    head = line_of(stream.readline(LINE_MAX + 1), "malformed_bundle")
     first, end, checkpoint, keys, signers = open_head(head, trust, witnesses, quorum)
     before, granted, subtrees = None, False, [*zip(widths(0, first), map(unbase, head["before"]))]
     for i in range(first, end):
-        need(line := stream.readline(), "missing_records", "the bundle ends before it", i)
+        need(line := stream.readline(LINE_MAX + 1), "missing_records", "the bundle ends before it", i)
         try:
             before = check_record(line, i, head, keys, before)
         except Fault as fault:

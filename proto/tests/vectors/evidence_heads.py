@@ -2,7 +2,7 @@
 
 import copy
 
-from evidence_log import Bundle, Log, WeakKey, b64, named, signature_line, varint
+from evidence_log import Bundle, Log, WeakKey, b64, blake3, named, signature_line, varint
 from evidence_vectors import KEY, NEXT, STRANGER, W1, W2, W3, VECTORS, grown, rotated, small, vector
 
 MALFORMED, UNTRUSTED, PROOF, WITNESSES = "malformed_bundle", "untrusted_checkpoint", "bad_key_proof", "too_few_witnesses"
@@ -156,6 +156,16 @@ def checkpoints():
     vector("checkpoint_root_unpadded", "base64 with padding", line(2, lambda s: s.rstrip("=")), MALFORMED)
     vector("checkpoint_root_unused_bits", "unused bits are zero", line(2, loose), MALFORMED)
     vector("checkpoint_root_31_bytes", "32 bytes", line(2, lambda s: b64(bytes(31))), MALFORMED)
+    for name, character in [("tab", "\t"), ("carriage_return", "\r"), ("nul", "\0"), ("unit_separator", "\x1f")]:
+        vector(f"checkpoint_{name}", "no other character below U+0020 than line feeds", short(extension=f"a{character}b\n"), MALFORMED)
+    vector("checkpoint_line_empty", "no line is empty", short(extension="a\n\nb\n"), MALFORMED)
+    vector("checkpoint_last_line_empty", "no line is empty", short(extension="\n"), MALFORMED)
+    stranger = signature_line("x", 1, STRANGER.public, bytes(64))
+    vector("checkpoint_101_signatures", "at most 100", with_note(lambda n: n + stranger * 100), MALFORMED)
+    vector("checkpoint_100_signatures", "100 are not too many", with_note(lambda n: n + stranger * 99))
+    rest = 65536 - len(short().note_text) - 1 - sum(len(line.encode()) for line in short().signatures)
+    vector("checkpoint_65536_bytes", "not too long", short(extension="x" * (rest - 1) + "\n"))
+    vector("checkpoint_65537_bytes", "too long", short(extension="x" * rest + "\n"), MALFORMED)
     other = Log("another workspace").created().activated(KEY).tombstone("a").tombstone("b")
     vector("checkpoint_of_another_workspace", "genuine, but of another workspace", signed_text(lambda t: Bundle(other).note_text), MALFORMED)
     whole = Bundle(small(), origin=Bundle(other).origin)
@@ -183,6 +193,9 @@ def key_entries():
     body = small().specs[1]["body"]
     stolen = small().changed(1, body=body[:18] + STRANGER.public + body[50:])
     vector("key_record_with_another_public_key", "the id is that of the public key", with_key(stolen), MALFORMED)
+    no_point = bytes([2]) + bytes(31)
+    pointless = small().changed(1, body=b"\2\0" + blake3(no_point)[:16] + no_point + body[50:])
+    vector("key_record_with_no_point", "no point of the curve has y = 2", with_key(pointless), MALFORMED)
     named_other = small().changed(1, body=body[:2] + STRANGER.raw_id + body[18:])
     vector("key_record_with_another_id", "the id is that of the public key", with_key(named_other), MALFORMED)
     vector("key_record_cut", "the public key is there", with_key(record=b64(record[1][: 113 + 49])), MALFORMED)

@@ -15,7 +15,7 @@ import reference
 from evidence_log import blake3, text_of, time_text, unpadded
 from reference import canonical
 
-RECORD_MAX = 524288
+RECORD_MAX, LINE_MAX, NOTE_MAX, SIGNATURES_MAX = 524288, 16777216, 65536, 100
 TIME_MAX = 253402300799999
 HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"}
 FAMILIES = {0: (0, 1), 1: (0, 1), 2: (0,), 3: (0, 1), 4: (0,), 5: (0,), 6: (0,), 7: (0, 1), 8: (0, 1)}
@@ -72,7 +72,7 @@ def verify(bundle, trust, witnesses, quorum):
 def read_line(line):
     """The value of a line, None if it is not JSON."""
     try:
-        return reference.read(line.decode("utf-8"))
+        return reference.read(line.decode("utf-8")) if len(line) < LINE_MAX else None
     except (ValueError, RecursionError):
         return None
 
@@ -125,8 +125,9 @@ def decoded(text, length=None):
 
 def checkpoint(head):
     code, note = "malformed_bundle", head["checkpoint"]
+    need(len(note.encode()) <= NOTE_MAX and not any(character < " " for character in note.replace("\n", "")), code)
     parts = note.split("\n\n")
-    need(len(parts) == 2 and parts[1].endswith("\n"), code)
+    need(len(parts) == 2 and parts[1].endswith("\n") and parts[1].count("\n") <= SIGNATURES_MAX, code)
     lines = parts[0].split("\n")
     need(len(lines) >= 3 and lines[0] == "allowlog/" + head["workspace_id"], code)
     need(re.fullmatch("0|[1-9][0-9]*", lines[1], re.ASCII) and int(lines[1]) < 2**64 and decoded(lines[2], 32), code)
@@ -147,6 +148,7 @@ def activations(head):
         body = record[113:]
         need(fields and fields["workspace"] == raw_id("ws_", head["workspace_id"]) and len(record) <= RECORD_MAX, code)
         need(body[:2] == b"\2\0" and len(body) > 50 and body[2:18] == blake3(body[18:50])[:16], code)
+        need(point(body[18:50]), code)
         active_from = varint(body[50:])
         need(active_from is not None and active_from <= TIME_MAX, code)
         keys.append(
@@ -214,8 +216,8 @@ def good_signature(public, signature, message):
     return True
 
 
-def small_order(encoded):
-    """Whether eight times the point is the neutral one; True also for what is no point."""
+def point(encoded):
+    """Its coordinates, None for what is no point of the curve."""
     number = int.from_bytes(encoded, "little")
     y, sign = number % 2**255 % P, number >> 255
     xx = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
@@ -223,8 +225,15 @@ def small_order(encoded):
     if x * x % P != xx:
         x = x * pow(2, (P - 1) // 4, P) % P
     if x * x % P != xx:
+        return None
+    return P - x if x % 2 != sign else x, y
+
+
+def small_order(encoded):
+    """Whether eight times the point is the neutral one; True also for what is no point."""
+    if point(encoded) is None:
         return True
-    x = P - x if x % 2 != sign else x
+    x, y = point(encoded)
     for _ in range(3):
         t = D * x * x * y * y
         x, y = 2 * x * y * pow(1 + t, -1, P) % P, (y * y + x * x) * pow(1 - t, -1, P) % P
