@@ -12,18 +12,24 @@ use allowlog::app::{App, Threads};
 use allowlog::clock::Clock;
 use allowlog::http;
 use allowlog::http::listener::{Limits, Listener};
-use allowlog::opening::open;
+use allowlog::log::Store;
+use allowlog::opening::{open, open_log};
+use allowlog::tiles::Tiles;
+use allowlog::tiles::follower::Tiling;
 use allowlog::witness::Witness as Cosigner;
 use allowlog::witness::trust::Trust;
 use allowlog::witnesses::{Witness, Witnesses};
 use allowlog_projections::command::{Action, Command, Credential};
 use allowlog_projections::decide::Outcome;
+use allowlog_projections::receipts::receipt_hash;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::event::Plan;
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::json::Value;
+use allowlog_proto::merkle::{Tree, entry, leaf};
 use allowlog_proto::note::{Note, VerifierKey};
+use allowlog_proto::record::Record;
 use allowlog_proto::text::Name;
 use fixture::quantile;
 use tokio::net::TcpListener;
@@ -57,10 +63,15 @@ fn main() {
     println!("{:<28} {:>9} {:>9} {:>9} {:>9}", "from answer to proof, ms", "p50", "p99", "max", "proofs");
     let mut p99 = [Vec::new(), Vec::new()];
     let mut shown = [Vec::new(), Vec::new()];
+    let mut cpu = Vec::new();
     for _ in 0..ROUNDS {
         for (place, asked) in [None, Some(&witnesses)].into_iter().enumerate() {
             let (app, threads) = start(&data, asked.map(|witnesses| Witnesses::new(witnesses.clone(), WITNESSES).unwrap()));
+            let before = cpu_time();
             let mut waits = runtime.block_on(round(&app, &tenants, rate, time));
+            if asked.is_none() {
+                cpu.push((cpu_time() - before) / waits.len() as u32);
+            }
             if let Some(witnesses) = asked {
                 tenants.iter().for_each(|tenant| cosigned(&app, tenant, witnesses));
             }
@@ -79,8 +90,47 @@ fn main() {
     for p99 in &mut p99 {
         p99.sort_unstable();
     }
+    cost(&data, &directory.path().join("again"), cpu);
     println!("p99 with witnesses / without: {:.2}", p99[1][ROUNDS / 2].as_secs_f64() / p99[0][ROUNDS / 2].as_secs_f64());
     stop_witnesses.send_replace(true);
+}
+
+/// Processor time of this process.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let ticks = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2).map(|n| n.parse::<u64>().unwrap()).sum::<u64>();
+    Duration::from_millis(ticks * 10)
+}
+
+/// What the tree takes of a check: in the commit, and in the follower that makes it again.
+fn cost(data: &Path, again: &Path, mut cpu: Vec<Duration>) {
+    let (_lock, store) = open_log(data).unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let mut records = Vec::new();
+    for frame in store.scan(0) {
+        records.extend(frame.unwrap().records().unwrap().into_iter().map(|(bytes, hash)| (Record::decode(bytes).unwrap(), hash)));
+    }
+    let count = records.len() as u32;
+    let (mut tree, committing) = (Tree::new(), Instant::now());
+    for (record, hash) in &records {
+        tree.push(leaf(&entry(*hash, &receipt_hash(std::hint::black_box(record)))), |_, _| {});
+    }
+    let committing = committing.elapsed() / count;
+    std::hint::black_box(tree.root());
+    let mut tiling = Tiling::new(Arc::clone(&store), Arc::new(Tiles::open(again.to_owned()).unwrap()));
+    let following = Instant::now();
+    assert!(tiling.catch_up(|| false).unwrap());
+    let following = following.elapsed() / count;
+    cpu.sort_unstable();
+    let whole = cpu[ROUNDS / 2];
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    println!(
+        "of {:.1} µs of processor time a check without witnesses: in the commit {:.1}, in the follower {:.1}; share {:.2}",
+        us(whole),
+        us(committing),
+        us(following),
+        (committing + following).as_secs_f64() / whole.as_secs_f64()
+    );
 }
 
 fn start(data: &Path, witnesses: Option<Witnesses>) -> (App, Threads) {

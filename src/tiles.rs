@@ -113,7 +113,7 @@ impl Tiles {
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("tile {index} of level {level} of `{workspace_id}` is damaged")))
             }
             // It is the last one, whose hashes go into the root that is compared before it is signed.
-            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof].contains(&error.kind()) => Ok(hashes),
+            Err(error) if is_damage(&error) => Ok(hashes),
             Err(error) => Err(error),
         }
     }
@@ -200,6 +200,11 @@ impl Tiles {
     fn position_file(&self) -> PathBuf {
         self.directory.join("position")
     }
+}
+
+/// Whether it is about what is stored, and not about what the operating system would not do just now.
+pub fn is_damage(error: &io::Error) -> bool {
+    [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData].contains(&error.kind())
 }
 
 /// Of the hashes of a full subtree.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::keyring::Keyring;
 use crate::latch::Latch;
 use crate::log::Store;
 use crate::tiles::follower::{Tiling, TilingError};
+use crate::tiles::is_damage;
 use crate::witnesses::{Collected, Witnesses};
 
 /// Records are gathered for so long before the next round, so that a checkpoint is there well within a second.
@@ -100,7 +101,9 @@ impl Checkpointing {
             let _alive = alive;
             // Refused where the system does not let threads differ.
             let _ = rustix::process::nice(NICE);
-            self.round();
+            // Long work is the first round over a log whose trees are lost. A wake that is taken here is not missed: a round follows.
+            let is_gone = || wake.try_recv() == Err(TryRecvError::Disconnected);
+            self.round(is_gone);
             let _ = first.send(()); // nobody has to listen
             loop {
                 let woken = wake.recv_timeout(RETRY);
@@ -109,7 +112,7 @@ impl Checkpointing {
                     // More is gathered, unless the writer ends.
                     thread::sleep(GATHER);
                 }
-                self.round();
+                self.round(is_gone);
                 if is_over {
                     break;
                 }
@@ -121,20 +124,21 @@ impl Checkpointing {
     }
 
     /// Carries the trees on and publishes what they come to; false if something is to be tried again.
-    pub fn round(&mut self) -> bool {
+    pub fn round(&mut self, is_over: impl Fn() -> bool) -> bool {
         // Taken first: the trees reach at least as far.
         let Taken { heads, end } = self.heads.take();
         self.pending.extend(heads);
-        let is_well = self.try_round();
+        let is_well = self.try_round(is_over);
         if is_well {
             self.checkpoints.reached(end);
         }
         is_well
     }
 
-    fn try_round(&mut self) -> bool {
-        match self.tiling.catch_up(|| false) {
-            Ok(()) => {}
+    fn try_round(&mut self, is_over: impl Fn() -> bool) -> bool {
+        match self.tiling.catch_up(is_over) {
+            Ok(true) => {}
+            Ok(false) => return false,
             Err(error @ TilingError::Damaged(_)) => return self.begin_anew(&error),
             Err(error) => {
                 tracing::error!(error = %error, "checkpoints stopped, it is tried again in a second");
@@ -146,7 +150,7 @@ impl Checkpointing {
             match self.allowed(*workspace_id, head) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
-                Err(Refusal::Never(problem)) => tell(&mut self.told, *workspace_id, problem),
+                Err(Refusal::Later(problem) | Refusal::Never(problem)) => tell(&mut self.told, *workspace_id, problem),
             }
         }
         let noted: Vec<_> =
@@ -165,7 +169,10 @@ impl Checkpointing {
     fn allowed(&self, workspace_id: WorkspaceId, head: &Head) -> Result<(), Refusal> {
         let root_at = |size| {
             let tree = self.checkpoints.tiles.tree(workspace_id, size);
-            tree.map(|tree| tree.root()).map_err(|e| Refusal::Trees(format!("those of workspace `{workspace_id}`: {e}")))
+            tree.map(|tree| tree.root()).map_err(|error| {
+                let problem = format!("the trees of workspace `{workspace_id}`: {error}");
+                if is_damage(&error) { Refusal::Trees(problem) } else { Refusal::Later(problem) }
+            })
         };
         let size = head.tree.size();
         if let Some((last, root)) = self.ledger.last(workspace_id) {
@@ -287,6 +294,8 @@ impl Checkpointing {
 enum Refusal {
     /// The trees on disk are wrong; they are made again.
     Trees(String),
+    /// The operating system would not read them just now.
+    Later(String),
     /// It would contradict what was signed.
     Never(String),
 }

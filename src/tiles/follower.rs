@@ -12,7 +12,7 @@ use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::merkle::{ENTRY_BYTES, Tree, entry, leaf};
 use allowlog_proto::record::Header;
 
-use super::{HASH_BYTES, TILE_HEIGHT, Tiles};
+use super::{HASH_BYTES, TILE_HEIGHT, Tiles, is_damage};
 use crate::data_dir::write_durably;
 use crate::log::{Store, StoreError, ends_at};
 
@@ -92,11 +92,11 @@ impl Tiling {
         Ok(())
     }
 
-    /// Carries the trees on to the head of the log, as it was when this began; `is_over` ends it earlier.
+    /// Carries the trees on to the head of the log, as it was when this began; `is_over` ends it earlier. Says whether it got there.
     ///
     /// # Errors
     /// Says what stands in the way. What was not written yet is read again.
-    pub fn catch_up(&mut self, is_over: impl Fn() -> bool) -> Result<(), TilingError> {
+    pub fn catch_up(&mut self, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
         if self.tiles.was_damaged() {
             return Err(TilingError::Damaged("a reader has met it".to_owned()));
         }
@@ -110,7 +110,8 @@ impl Tiling {
         caught_up
     }
 
-    fn carry_on(&mut self, is_over: impl Fn() -> bool) -> Result<(), TilingError> {
+    fn carry_on(&mut self, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
+        let mut is_there = true;
         let mut flushed = self.position;
         let mut end = None;
         for frame in self.store.scan(self.position) {
@@ -121,6 +122,7 @@ impl Tiling {
                 self.flush()?;
                 flushed = self.position;
                 if is_over() {
+                    is_there = false;
                     break;
                 }
             }
@@ -131,7 +133,7 @@ impl Tiling {
         {
             self.sync(end)?;
         }
-        Ok(())
+        Ok(is_there)
     }
 
     fn add(&mut self, frame: &Frame) -> Result<(), TilingError> {
@@ -145,7 +147,8 @@ impl Tiling {
             let tree = match self.trees.entry(header.workspace_id) {
                 Entry::Occupied(tree) => tree.into_mut(),
                 Entry::Vacant(place) => {
-                    let tree = self.tiles.tree(header.workspace_id, header.index).map_err(|e| TilingError::Damaged(e.to_string()))?;
+                    let tree = self.tiles.tree(header.workspace_id, header.index);
+                    let tree = tree.map_err(|e| if is_damage(&e) { TilingError::Damaged(e.to_string()) } else { e.into() })?;
                     place.insert(tree)
                 }
             };

@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use allowlog_proto::chain::Hash;
+use allowlog_proto::checkpoint::Checkpoint;
+use allowlog_proto::merkle::verify_consistency;
+use allowlog_proto::note::Note;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::process::{Process, init, run, text};
@@ -58,6 +63,27 @@ impl Client {
             "user_id": "u", "agent_id": "a", "scopes": ["s"], "expires_at": "2099-01-01T00:00:00Z", "metadata": { "n": told.next() },
         });
         self.post("/v1/authorizations", &body).await
+    }
+
+    /// Size and root of the last checkpoint of a workspace, once there is one.
+    async fn checkpoint(&self, workspace: &str) -> (u64, Hash) {
+        loop {
+            let response = self.http.get(format!("{}/tlog/{workspace}/checkpoint", self.url)).send().await.unwrap();
+            if response.status().is_success() {
+                let checkpoint = Checkpoint::parse(&Note::parse(&response.text().await.unwrap()).unwrap().text).unwrap();
+                return (checkpoint.size, checkpoint.root);
+            }
+        }
+    }
+
+    /// What was shown before the kill is what the log begins with after it.
+    async fn goes_on_from(&self, workspace: &str, (old, old_root): (u64, Hash)) {
+        let (new, root) = self.checkpoint(workspace).await;
+        assert!(new >= old, "a checkpoint of {old} records was shown before, and now one of {new}");
+        let url = format!("{}/tlog/{workspace}/consistency?old={old}&new={new}", self.url);
+        let proof = self.http.get(url).send().await.unwrap().text().await.unwrap();
+        let hash = |line: &str| Hash(BASE64.decode(line.as_bytes()).unwrap().try_into().unwrap());
+        assert!(verify_consistency(old, old_root, new, root, &proof.lines().map(hash).collect::<Vec<_>>()), "{old} to {new}");
     }
 
     async fn revoke(&self, id: &str) -> Option<Value> {
@@ -115,7 +141,8 @@ async fn kills_lose_nothing() {
     let allows_a_day = kills * ALLOWS_A_KILL;
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
+    let made = init(&data);
+    let [api_key, workspace] = ["api_key", "workspace_id"].map(|member| made[member].as_str().unwrap().to_owned());
     let told = Arc::new(Told::default());
     let mut process = Process::serve(&data, &SNAPSHOTS);
     let mut client = Arc::new(Client::new(&process, &api_key));
@@ -137,6 +164,7 @@ async fn kills_lose_nothing() {
         while told.answers.load(Ordering::SeqCst) < goal {
             tokio::task::yield_now().await;
         }
+        let shown = client.checkpoint(&workspace).await;
         process.kill();
         for client in clients {
             client.await.unwrap();
@@ -146,6 +174,7 @@ async fn kills_lose_nothing() {
         }
         process = Process::serve(&data, &SNAPSHOTS);
         client = Arc::new(Client::new(&process, &api_key));
+        client.goes_on_from(&workspace, shown).await;
         // The approval given before the kill allows after it, once; the question asked before can be answered.
         assert_eq!(client.check(&told, &id, "email.purge").await.unwrap()["decision"], "allow");
         assert_eq!(client.check(&told, &id, "email.purge").await.unwrap()["decision"], "escalate");

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::process::{Process, allowlog, init, run, spawn, text};
+use super::witness::Running;
 
 /// Copies a directory, as a file system's snapshot or a careless operator would.
 fn copy(from: &Path, to: &Path) {
@@ -135,4 +136,56 @@ fn the_archive_remembers_what_the_directory_has_lost() {
     let server = Process::serve(&data, &[]);
     assert_eq!(client.place_tombstones(&server.url, 5..6), [201]);
     assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_witness_remembers_what_everybody_else_has_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let [data, old, held] = ["data", "old", "held"].map(|name| directory.path().join(name));
+    let client = Client::new(&init(&data));
+    copy(&data, &old);
+    let server = Process::serve(&data, &[]);
+    let trusted = directory.path().join("trusted");
+    fs::write(&trusted, client.get(&server.url, &format!("/tlog/{}/keys", client.workspace)).1).unwrap();
+    assert_eq!(server.terminate(), Some(0));
+    let trust = ["--name", "witness.example", "--trust-file", trusted.to_str().unwrap()];
+    let witness = Running::start(&held, &trust);
+    let address = witness.known.url.strip_prefix("http://").unwrap().to_owned();
+    let asked = format!("{} {}", witness.known.key, witness.known.url);
+    let asked = ["--witness", &asked];
+    let server = Process::serve(&data, &asked);
+    assert_eq!(client.place_tombstones(&server.url, 0..5), [201; 5]);
+    let cosigned = client.checkpoint(&server.url, 8);
+    assert!(cosigned.contains("\n\u{2014} witness.example "), "{cosigned}");
+    assert_eq!(server.terminate(), Some(0));
+    // The whole directory is set back, its ledger too.
+    let set_back = || {
+        fs::remove_dir_all(&data).unwrap();
+        copy(&old, &data);
+    };
+    set_back();
+    let said = refusal(&data, &asked);
+    assert!(said.contains("the log was set back: witness `witness.example` has cosigned 8 records"), "{said}");
+    let server = Process::serve(&data, &[&asked[..], &["--accept-rollback"]].concat());
+    assert_eq!(client.place_tombstones(&server.url, 5..15), [201; 10]);
+    assert_eq!(client.get(&server.url, &format!("/tlog/{}/checkpoint", client.workspace)).0, 503);
+    assert_eq!(server.terminate(), Some(0));
+    // While it cannot be reached nobody knows; once it can, nothing more is written.
+    set_back();
+    witness.kill();
+    let server = Process::serve(&data, &asked);
+    assert_eq!(client.place_tombstones(&server.url, 5..6), [201]);
+    let witness = Running::start_on(&address, &held, &trust[2..]);
+    loop {
+        let (status, text) = client.get(&server.operations_url, "/readyz");
+        if status == 503 {
+            assert!(text.contains("the log was set back") || text.contains("the log is another one"), "{text}");
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(client.place_tombstones(&server.url, 6..8), [503; 2]);
+    assert_eq!(client.get(&server.url, "/v1/tombstones").0, 200, "what is there can be read");
+    assert_eq!(server.terminate(), Some(0));
+    drop(witness);
 }

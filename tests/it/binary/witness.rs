@@ -16,17 +16,21 @@ use crate::witness::log::{Log, ORIGIN};
 const KILLS: u64 = 20;
 const CLIENTS: u8 = 32;
 
-struct Running {
+pub struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
     _stdout: BufReader<ChildStdout>,
-    known: Known,
+    pub known: Known,
 }
 
 impl Running {
-    fn start(data: &Path, more: &[&str]) -> Self {
+    pub fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", data, more)
+    }
+
+    pub fn start_on(address: &str, data: &Path, more: &[&str]) -> Self {
         let mut program = allowlog();
-        program.args(["witness", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(more);
+        program.args(["witness", "--listen", address, "--data"]).arg(data).args(more);
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -56,7 +60,7 @@ impl Running {
         }
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
