@@ -1,36 +1,42 @@
-"""Grows the first workspace of a running server to the sizes at which tiles change, and reads its log with tlog.py at each:
+"""Grows a workspace of a running server to the sizes at which tiles change, and reads its log with tlog.py at each:
 checkpoint, entries, hash tiles, proofs, paths that must not be found, consistency with every size before.
 
-    python3 sizes.py [SEED]
+    python3 sizes.py [SEED]     writes what it saw to $SIZES_RECORD; a failure prints the seed that repeats it
+    python3 sizes.py recheck    after a restart: the log is the same
 
-Environment: ALLOWLOG_URL, ALLOWLOG_API_KEY, ALLOWLOG_WORKSPACE.
+Environment: ALLOWLOG_URL, ALLOWLOG_API_KEY, ALLOWLOG_WORKSPACE, ALLOWLOG_ADMIN_TOKEN, SIZES_RECORD.
 """
 
 import base64
 import concurrent.futures
 import hashlib
+import json
 import os
 import random
 import sys
 import time
+from pathlib import Path
 
 import httpx
 
 import canonical
 import tlog
+import verify
+from scene import Scene
 
 SIZES = [255, 256, 257, 512, 70_000]
 SCOPES_MAX = 25  # of one check, each of which leaves a record
 THREADS = 6
 PATIENCE_S = 60
+RECORD = Path(os.environ.get("SIZES_RECORD", "sizes.json"))
 
 
 class Workspace:
     def __init__(self, url, api_key, workspace):
         self.url, self.id, self.receipts = url, workspace, []
         self.http = httpx.Client(base_url=url, timeout=30, trust_env=False, headers={"Authorization": f"Bearer {api_key}"})
-        key = self.get(f"/v1/workspaces/{workspace}/keys").json()["keys"][-1]
-        self.vkey = tlog.vkey_of(f"allowlog/{workspace}", base64.urlsafe_b64decode(key["public_key"] + "="))
+        self.keys = self.get(f"/v1/workspaces/{workspace}/keys").json()
+        self.vkey = tlog.vkey_of(f"allowlog/{workspace}", base64.urlsafe_b64decode(self.keys["keys"][-1]["public_key"] + "="))
         # Whoever reads the log has no API key.
         self.log = tlog.Log(httpx.Client(timeout=30, trust_env=False), f"{url}/tlog/{workspace}", self.vkey)
 
@@ -52,6 +58,14 @@ class Workspace:
             for receipts in pool.map(self.check, [SCOPES_MAX] * full + [rest] * bool(rest)):
                 self.receipts += receipts
 
+    def first_checkpoint(self):
+        """That of a new workspace, waited for: for less than a second there is none, which is 503."""
+        end = time.monotonic() + PATIENCE_S
+        while (status := self.log.get("checkpoint").status_code) != 200:
+            assert status == 503 and time.monotonic() < end, f"the first checkpoint is {status}"
+            time.sleep(0.05)
+        return self.log.checkpoint()
+
     def checkpoint_of(self, size):
         """The checkpoint once it has come to this size."""
         end = time.monotonic() + PATIENCE_S
@@ -71,12 +85,16 @@ class Workspace:
     def proofs(self, size, rng):
         """Proofs of receipts, against the entries as the log serves them."""
         for receipt_id in rng.sample(self.receipts, min(5, len(self.receipts))):
-            proof, signed = self.get(f"/v1/receipts/{receipt_id}/proof").text, self.signed(receipt_id)
+            signed, proof = self.signed(receipt_id), self.get(f"/v1/receipts/{receipt_id}/proof").text
+            receipt, keys = self.get(f"/v1/receipts/{receipt_id}").json()["receipt"], verify.key_document(self.keys)
+            verify.verify_receipt(receipt, keys, self.id, time.time_ns())
             index, of, entry = tlog.check_proof(proof, self.vkey, signed)
-            number, width = divmod(index, tlog.WIDTH)[0], min(tlog.WIDTH, size - index // tlog.WIDTH * tlog.WIDTH)
-            served = tlog.unpack(self.log.fetch(tlog.tile_path("entries", number, width), tlog.TILE_TYPE))[index % tlog.WIDTH]
+            number, place = divmod(index, tlog.WIDTH)
+            width = min(tlog.WIDTH, size - number * tlog.WIDTH)
+            served = tlog.unpack(self.log.fetch(tlog.tile_path("entries", number, width), tlog.TILE_TYPE))[place]
             assert of == size and served == entry, f"the proof of {receipt_id} is of {of} entries, and of another entry"
-            assert entry[32:] == hashlib.sha256(signed).digest()
+            assert entry[32:] == hashlib.sha256(signed).digest(), "the entry ends with the hash of the receipt"
+            assert verify.verify_proof(proof, receipt, keys, [], 0)["index"] == index, "two readers of one proof disagree"
             try:
                 tlog.check_proof(proof, self.vkey, signed + b" ")
             except AssertionError:
@@ -95,12 +113,26 @@ class Workspace:
             assert tlog.extends(old, old_root, size, root, by_server), f"{old} does not lead to {size}"
 
 
+def recheck():
+    kept = json.loads(RECORD.read_text())
+    workspace = Workspace(os.environ["ALLOWLOG_URL"], kept["api_key"], kept["workspace"])
+    workspace.first_checkpoint()
+    size, root = workspace.checkpoint_of(kept["size"])
+    assert base64.b64encode(root).decode() == kept["root"], "the root is another than before"
+    workspace.log.check(size, root, random.Random(size))
+    print(f"log of {size} is the same")
+
+
 def main():
+    if sys.argv[1:] == ["recheck"]:
+        return recheck()
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    workspace = Workspace(os.environ["ALLOWLOG_URL"], os.environ["ALLOWLOG_API_KEY"], os.environ["ALLOWLOG_WORKSPACE"])
-    seen, began = [workspace.log.checkpoint()], time.monotonic()
+    scene = Scene(*(os.environ[f"ALLOWLOG_{name}"] for name in ("URL", "ADMIN_TOKEN", "API_KEY", "WORKSPACE")))
+    client = scene.workspace("sizes")
+    workspace = Workspace(client.url, client.api_key, client.workspace)
+    seen, began = [workspace.first_checkpoint()], time.monotonic()
     for size in [seen[0][0], *SIZES]:
         before = workspace.log.requests
         workspace.grow(size - seen[-1][0])
@@ -114,6 +146,8 @@ def main():
         took = f"{grown - began:.1f} s to grow, {time.monotonic() - grown:.1f} s to read"
         print(f"log of {size}: {workspace.log.requests - before} requests, {paths} wrong paths refused; {took}")
         began = time.monotonic()
+    kept = {"workspace": workspace.id, "api_key": client.api_key, "size": size, "root": base64.b64encode(seen[-1][1]).decode()}
+    RECORD.write_text(json.dumps(kept))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 
 import io
 import json
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import verify
@@ -50,6 +52,41 @@ def of_proof(folder):
     return [f"{folder.name}: taken with line {place} as {other!r}" for place, other in taken if place < len(lines) - 1 or other]
 
 
+def of_command(folder):
+    """What the command line answers: 0 genuine, 1 not, 2 unreadable."""
+    story, wrong = folder / "evidence" / "story.jsonl", []
+    trust = json.loads(story.with_suffix(".json").read_text())["trust"]
+    with tempfile.TemporaryDirectory() as scratch:
+        receipt = lambda vector: file(scratch, json.loads((folder / vector).read_text())["receipt_text"])  # noqa: E731
+        keys = ["--keys", folder / "keys.json"]
+        for expected, said, arguments in [
+            (0, "genuine", [story, "--trust", *trust]),
+            (1, "untrusted_checkpoint", [story, "--trust", "key_" + "0" * 26]),
+            (1, "untrusted_checkpoint", [story]),
+            (1, '"wrong_hash", "index": 3', [folder / "evidence" / "altered_body.jsonl", "--json", "--trust", *trust]),
+            (1, "malformed_bundle", [folder / "keys.json", "--trust", *trust]),
+            (2, "", [folder / "nothing.jsonl", "--trust", *trust]),
+            (2, "", [story, "--trust", *trust, "--witness", "nobody", "--quorum", "1"]),
+            (2, "", ["--trust", *trust]),
+            (0, "genuine", ["--receipt", receipt("valid/check_allow.json"), *keys]),
+            (1, "bad_signature", ["--receipt", receipt("invalid/altered_scope.json"), *keys]),
+            (1, "wrong_workspace", ["--receipt", receipt("valid/check_allow.json"), *keys, "--workspace", "ws_another"]),
+            (2, "", ["--receipt", receipt("invalid/unreadable_nan.json"), *keys]),
+            (2, "", ["--receipt", receipt("valid/check_allow.json"), "--keys", story]),
+        ]:
+            command = [sys.executable, verify.__file__, *map(str, arguments)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != expected or said not in done.stdout:
+                wrong.append(f"{arguments} is {expected} {said}, found {done.returncode} {done.stdout[-200:]} {done.stderr[-300:]}")
+    return wrong
+
+
+def file(folder, text):
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as out:
+        out.write(text)
+    return out.name
+
+
 def main():
     folder, judged, wrong = Path(sys.argv[1]), {"receipts": 0, "bundles": 0}, []
     keys = verify.key_document(verify.parse((folder / "keys.json").read_bytes()))
@@ -61,7 +98,7 @@ def main():
         vector, judged["bundles"] = json.loads(path.with_suffix(".json").read_text()), judged["bundles"] + 1
         if (found := of_bundle(path.read_bytes(), vector)) != vector["verdict"]:
             wrong.append(f"{path.name} ({vector.get('why')}) is {vector['verdict']}, found {found}")
-    wrong += of_proof(folder / "proof")
+    wrong += of_proof(folder / "proof") + of_command(folder)
     print(f"{judged['receipts']} receipts and {judged['bundles']} bundles judged, {len(wrong)} wrongly", *wrong, sep="\n  ")
     # Fewer than were ever published means that the folder is not the one, or not whole.
     return 1 if wrong or judged["receipts"] < 200 or judged["bundles"] < 400 else 0
