@@ -38,9 +38,12 @@
 //! ```
 
 use crate::chain::Hash;
+use crate::event::{AuthorizationEvent, BundleEvent, CheckEvent, Event};
 use crate::id::{AuthorizationId, KeyId, WorkspaceId};
 use crate::json::Value;
+use crate::limits::DEFAULT_EXPIRY_DAYS_MAX;
 use crate::merkle::{Tree, entry, leaf};
+use crate::money::Micros;
 use crate::note::VerifierKey;
 use crate::receipt::hash_of_document;
 use crate::record::{Header, NO_RECEIPT, Record, subject_of};
@@ -227,7 +230,7 @@ impl Verifier {
             if let Some(receipt) = Self::belongs(&header, &beginning, shape.receipt.as_ref())? {
                 self.is_genuine(&header, receipt)?;
             }
-            let record = Record::decode(bytes).ok();
+            let record = Record::decode(bytes).ok().filter(is_written);
             if record.is_none() {
                 self.unreadable.get_or_insert(index);
             }
@@ -382,6 +385,27 @@ pub fn verify(bundle: &[u8], trusted: &[KeyId], witnesses: &[VerifierKey], quoru
     let mut verifier = Verifier::open(lines.next().unwrap_or_default(), trusted, witnesses, quorum)?;
     lines.try_for_each(|line| verifier.record(line).map(drop))?;
     verifier.finish()
+}
+
+/// Whether objects and numbers within are such as are written: whoever decodes what was stored by itself need not ask.
+fn is_written(record: &Record) -> bool {
+    match &record.event {
+        Event::Authorization(AuthorizationEvent::Granted(granted)) => {
+            granted.metadata.is_canonical() && granted.budget_limit != Some(Micros::default())
+        }
+        Event::Check(CheckEvent::Decided(decided)) => decided.context.is_canonical(),
+        Event::Bundle(BundleEvent::Created(bundle)) => {
+            bundle.default_expiry_days.is_none_or(|days| (1..=DEFAULT_EXPIRY_DAYS_MAX).contains(&days.into()))
+        }
+        Event::Authorization(AuthorizationEvent::Revoked(_))
+        | Event::Workspace(_)
+        | Event::ApiKey(_)
+        | Event::SigningKey(_)
+        | Event::Confirmation(_)
+        | Event::Escalation(_)
+        | Event::Bundle(BundleEvent::Deleted { .. })
+        | Event::Tombstone(_) => true,
+    }
 }
 
 /// The members of a record's line by their types.

@@ -39,6 +39,15 @@ impl CanonicalObject {
         length
     }
 
+    /// Whether the text is the canonical one of an object: of one that was read from bytes nobody vouches for, it may not be.
+    pub fn is_canonical(&self) -> bool {
+        let mut again = String::new();
+        match Value::parse(self.0.as_bytes()) {
+            Ok(Value::Object(object)) => members(&object, "", &mut again).is_ok() && *again == *self.0,
+            Ok(_) | Err(_) => false,
+        }
+    }
+
     /// The object again.
     pub fn to_object(&self) -> Object {
         match Value::parse(self.0.as_bytes()) {

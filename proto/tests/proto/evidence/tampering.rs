@@ -134,6 +134,29 @@ fn an_event_that_cannot_be_decoded_is_told_last() {
 }
 
 #[test]
+fn what_nobody_writes_is_no_event() {
+    // By the place of the record: what stands there, and what a server could put in its place that reads its own records without asking.
+    for (place, from, to) in [
+        (12, &b"{\""[..], &b"{ "[..]),
+        (2, b"{\"", b"{ "),
+        // The budget limit, 2^53 - 1 by zigzag, as 0 in as many bytes.
+        (2, b"\xfd\xfe\xff\xff\xff\xff\xff\x3f\0", b"\xfd\0\0\0\0\0\0\0\0"),
+        // 3650 days, as 0 and as 3651.
+        (9, b"\xfb\x42\x0e", b"\xfb\0\0"),
+        (9, b"\xfb\x42\x0e", b"\xfb\x43\x0e"),
+    ] {
+        let mut workspace = Workspace::of(20);
+        let bytes = &mut workspace.records[place].bytes;
+        let at = bytes.windows(from.len()).rposition(|found| found == from).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        workspace.relink(place + 1);
+        assert!(Record::decode(&workspace.records[place].bytes).is_ok(), "record {place} is decoded where it was written");
+        let fault = judged(&workspace, &workspace.bundle(None, 0, 20, 20), 20).map(drop).map_err(|fault| (fault.code, fault.index));
+        assert_eq!(fault, Err((Code::MalformedRecord, Some(u(place)))), "record {place}: {to:02x?}");
+    }
+}
+
+#[test]
 fn lines_end_with_their_line_feed() {
     let workspace = Workspace::of(4);
     let lines = workspace.bundle(None, 0, 4, 4);
