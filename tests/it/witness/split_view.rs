@@ -254,11 +254,10 @@ fn judge(seed: u64, street: &Street, forks: &[Fork; 2], seen: &mut Seen) {
             }
         }
     };
+    agreed("the quorum", &street.quorums());
     for post in &street.posts {
         agreed(&post.name, &post.issued.lock().unwrap());
     }
-    let quorums = street.quorums();
-    agreed("the quorum", &quorums);
     let is_of = |fork: &Fork, tree: &(u64, Hash)| fork.trees.contains_key(tree);
     let [one, other] = forks;
     let all: BTreeSet<_> = street.posts.iter().flat_map(|p| p.issued.lock().unwrap().clone()).map(|c| (c.size, c.root)).collect();
