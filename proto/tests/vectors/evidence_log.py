@@ -335,9 +335,9 @@ class Log:
         return self.add(body, request, auth, receipt)
 
     def revoked(self, auth, by=None, successor=None, notes=None, user="user_1", agent="agent_1"):
-        rid = self.receipt_id()
+        rid, by = self.receipt_id(), "superseded" if successor else by
         body = b"\3\1" + rid + auth + text(user) + text(agent) + maybe(by, text) + maybe(successor, raw) + maybe(notes, text) + b"\0"
-        context = {"revoked_by": "superseded" if successor else by, "superseded_by": successor and text_of("auth_", successor), "notes": notes}
+        context = {"revoked_by": by, "superseded_by": successor and text_of("auth_", successor), "notes": notes}
         context = {name: value for name, value in context.items() if value is not None}
         reason = "superseded_by_new_authorization" if successor else "user_revoked_via_settings"
         receipt = self.receipt(rid, auth, "authorization_revoked", reason, user, agent, None, context, event="authorization.revoke")
