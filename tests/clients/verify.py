@@ -283,7 +283,7 @@ def main():
             verdict = verify_bundle(open(given.bundle, "rb"), given.trust, witnesses, given.quorum, (lambda *_: None) if given.json else tell)
         else:
             receipt, keys = parse(open(given.receipt, "rb").read()), key_document(parse(open(given.keys, "rb").read()))
-            receipt = receipt["receipt"] if isinstance(receipt, dict) and receipt.keys() == {"status", "receipt"} else receipt
+            if isinstance(receipt, dict) and receipt.keys() == {"status", "receipt"} and receipt["status"] == "signed": receipt = receipt["receipt"]
             verify_receipt(receipt, keys, given.workspace, time.time_ns())
             verdict = verify_proof(open(given.proof, encoding="utf-8", newline="").read(), receipt, keys, witnesses, given.quorum) if given.proof else {}
     except Fault as fault:
