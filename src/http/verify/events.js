@@ -136,7 +136,8 @@ const verdict = choice(
 );
 const evaluation = choice("the scope has no conditions", "none fired", condition);
 const reason = unsigned(32, 0n, 16n);
-const budget = struct({ limit: int(), spent: int() });
+const money = int(0n, SAFE_MAX);
+const budget = struct({ limit: money, spent: money });
 
 const granted = struct({
   receipt,
@@ -166,7 +167,7 @@ const decided = struct({
   scope,
   resource: optional(resource),
   session: optional(session),
-  cost: optional(int(0n, SAFE_MAX)),
+  cost: optional(money),
   context: object,
   budget: optional(budget),
   evaluation,

@@ -115,3 +115,19 @@ test("every frozen event is decoded, and nothing shorter or longer", () => {
   }
   assert.ok(files.length >= 25, `${files.length}`);
 });
+
+test("amounts of money keep their bounds", () => {
+  const record = readFileSync(new URL("../golden/check_allow.hex", VECTORS), "utf8").replace(/\s/g, "").slice(226);
+  const bytesOf = (digits) => Uint8Array.from(Buffer.from(digits, "hex"));
+  // The estimated cost, then the limit of the budget: 2^53 - 1 each.
+  const largest = "fdfeffffffffff3f00";
+  const places = [record.indexOf(largest), record.lastIndexOf(largest)];
+  assert.ok(places[0] >= 0 && places[0] < places[1]);
+  for (const place of places) {
+    const withAmount = (digits) => bytesOf(record.slice(0, place) + digits + record.slice(place + largest.length));
+    decodeEvent(withAmount(largest));
+    decodeEvent(withAmount("00"));
+    assert.throws(() => decodeEvent(withAmount("fd0000000000004000")), "2^53");
+    assert.throws(() => decodeEvent(withAmount("01")), "-1");
+  }
+});
