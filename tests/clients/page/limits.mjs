@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { canonical, parse } from "../../../src/http/verify/json.js";
 import { blake3, ed25519, sha256 } from "../../../src/http/verify/noble.js";
 import { parseKeyDocument } from "../../../src/http/verify/receipt.js";
-import { leafHash, parseCheckpoint, parseNote, parseProof, parseWitnesses } from "../../../src/http/verify/tlog.js";
+import { isIncluded, leafHash, parseCheckpoint, parseNote, parseProof, parseWitnesses } from "../../../src/http/verify/tlog.js";
 import { verifyBlob, verifyBundle } from "../../../src/http/verify/verifier.js";
 
 const base64 = (bytes) => Buffer.from(bytes).toString("base64");
@@ -56,6 +56,14 @@ test("proofs keep their bounds", () => {
   for (const hashes of [Array(64).fill(ROOT), [ROOT.slice(1)], [base64(new Uint8Array(31))]]) assert.equal(parseProof(proof(hashes)), null);
   assert.equal(parseProof(proof([]).replace("@v1", "@v2")), null);
   assert.equal(parseProof(proof([]).replace(LINE, "")), null);
+});
+
+test("an index lies within the tree", () => {
+  const entry = new Uint8Array(64);
+  const root = leafHash(entry);
+  assert.ok(isIncluded(entry, 0n, 1n, [], root));
+  for (const [index, size] of [[1n, 1n], [5n, 1n], [0n, 0n], [0n, 2n]]) assert.ok(!isIncluded(entry, index, size, [], root), `${index} of ${size}`);
+  assert.ok(!isIncluded(entry, 0n, 1n, [root], root));
 });
 
 test("a witness is named by a verifier key of type 4, and counts once", () => {
