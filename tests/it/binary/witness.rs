@@ -12,7 +12,8 @@ use allowlog_proto::note::{Note, NoteSignature};
 use super::process::{allowlog, text};
 use crate::witness::log::{Log, ORIGIN};
 
-/// As many as a run on every change has time for; `ALLOWLOG_WITNESS_KILLS=1000` is for the hand.
+/// As many as a run on every change has time for; `ALLOWLOG_WITNESS_KILLS=60` is for the hand. The log grows with them, and so
+/// does what each of its clients computes.
 const KILLS: u64 = 20;
 const CLIENTS: u8 = 32;
 
