@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::note::{KeyKind, Note, NoteSignature, VerifierKey};
+use allowlog_proto::sha256::sha256;
 use allowlog_proto::witness::AddCheckpoint;
+use data_encoding::HEXLOWER;
 use reqwest::{Client, StatusCode, Url, header};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -23,6 +25,8 @@ const WHOLE_TIMEOUT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(50);
 /// Of an answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Where checkpoints are submitted.
+const ADD_CHECKPOINT: &str = "/add-checkpoint";
 /// The media type of a size that is held.
 const SIZE: &str = "text/x.tlog.size";
 
@@ -159,6 +163,20 @@ impl Witnesses {
         self.quorum
     }
 
+    /// Whether so many speak against a checkpoint that the others are too few for the quorum.
+    pub const fn is_lost_with(&self, against: usize) -> bool {
+        self.witnesses.len().saturating_sub(against) < self.quorum
+    }
+
+    /// What a witness cosigned last for a log, with the signatures, if it is one that tells: what it merely claims may be a lie.
+    pub async fn last_cosigned(&self, witness: &str, origin: &str) -> Option<Note> {
+        let known = self.witnesses.iter().find(|known| known.key.name() == witness)?;
+        let place = known.url.strip_suffix(ADD_CHECKPOINT)?;
+        let url = format!("{place}/{}/checkpoint", HEXLOWER.encode(&sha256(&[origin.as_bytes()])));
+        let answer = known.http.get(url).send().await.ok().filter(|answer| answer.status().is_success())?;
+        Note::parse(&read(answer).await.ok()?).ok()
+    }
+
     /// Whether so many have.
     pub fn is_met_by(&self, collected: &Collected) -> bool {
         collected.cosignatures.len() >= self.quorum
@@ -234,7 +252,7 @@ impl Submission {
 
 impl Known {
     fn new(key: VerifierKey, url: &str, http: Client) -> Self {
-        let url = format!("{}/add-checkpoint", url.trim_end_matches('/'));
+        let url = format!("{}{ADD_CHECKPOINT}", url.trim_end_matches('/'));
         Self { key, url, http, standings: Lock::default(), is_missed: AtomicBool::new(false) }
     }
 

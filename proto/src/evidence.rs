@@ -188,6 +188,11 @@ impl Verifier {
         self
     }
 
+    /// Whose records they are.
+    pub const fn workspace_id(&self) -> WorkspaceId {
+        self.head.workspace_id
+    }
+
     /// Whose story it is; nothing if no record may be hidden.
     pub const fn authorization_id(&self) -> Option<AuthorizationId> {
         self.head.authorization_id

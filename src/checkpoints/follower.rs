@@ -82,6 +82,13 @@ struct Signed {
     published: Published,
 }
 
+/// What came of asking the witnesses, and what those have cosigned who speak against it.
+struct Answered {
+    signed: Signed,
+    collected: Collected,
+    shown: Vec<Note>,
+}
+
 impl Checkpointing {
     /// A follower that publishes to `checkpoints` what it makes.
     pub fn new(sources: Sources, ledger: Ledger, checkpoints: Arc<Checkpoints>, witnesses: Option<Cosigning>) -> Self {
@@ -231,7 +238,13 @@ impl Checkpointing {
                         let size = published.size;
                         let proof = move |old| tiles.consistency(workspace_id, old, size);
                         let collected = witnesses.collect(&published.note, size, proof).await;
-                        (Signed { workspace_id, published }, collected)
+                        let origin = origin(workspace_id);
+                        let against = collected.behind.iter().map(|(witness, _)| witness).chain(&collected.forked);
+                        let mut shown = Vec::new();
+                        for witness in against {
+                            shown.extend(witnesses.last_cosigned(witness, &origin).await);
+                        }
+                        Answered { signed: Signed { workspace_id, published }, collected, shown }
                     });
                 }
                 match asking.join_next().await {
@@ -241,33 +254,51 @@ impl Checkpointing {
                 }
             }
         });
-        let quorum = witnesses.quorum();
-        for (signed, collected) in answered {
-            self.judge(signed, collected, quorum);
+        let witnesses = Arc::clone(witnesses);
+        for answer in answered {
+            self.judge(answer, &witnesses);
         }
         self.pending.is_empty()
     }
 
-    fn judge(&mut self, mut signed: Signed, collected: Collected, quorum: usize) {
-        let Collected { cosignatures, behind, forked, unreachable } = collected;
+    fn judge(&mut self, Answered { mut signed, collected, shown }: Answered, witnesses: &Witnesses) {
         let (id, size) = (signed.workspace_id, signed.published.size);
-        if let Some((witness, held)) = behind.first() {
-            let problem = format!(
+        let quorum = witnesses.quorum();
+        let problem = match (collected.behind.first(), collected.forked.first()) {
+            (Some((witness, held)), _) => Some(format!(
                 "the log was set back: witness `{witness}` has cosigned {held} records of workspace `{id}`, and the log has {size}; \
                  `allowlog restore` brings back what is missing"
-            );
-            self.refuse(id, problem);
-        } else if let Some(witness) = forked.first() {
-            let problem = format!("the log is another one: witness `{witness}` has cosigned other records of workspace `{id}`");
-            self.refuse(id, problem);
+            )),
+            (None, Some(witness)) => {
+                Some(format!("the log is another one: witness `{witness}` has cosigned other records of workspace `{id}` than the log has"))
+            }
+            (None, None) => None,
+        };
+        let against = collected.behind.len().saturating_add(collected.forked.len());
+        match problem {
+            // One alone may lie, unless it shows what this log has signed.
+            Some(problem) if witnesses.is_lost_with(against) || shown.iter().any(|note| self.contradicts(id, note)) => {
+                self.refuse(id, problem);
+            }
+            Some(problem) => tell(&mut self.told, id, problem),
+            None => {}
         }
-        if cosignatures.len() >= quorum {
-            signed.published.note.signatures.extend(cosignatures);
+        if collected.cosignatures.len() >= quorum {
+            signed.published.note.signatures.extend(collected.cosignatures);
             self.publish(signed);
-        } else if let Some((witness, reason)) = unreachable.first() {
-            let missing = format!("{} of {quorum} witnesses have cosigned; `{witness}`: {reason}", cosignatures.len());
+        } else if let Some((witness, reason)) = collected.unreachable.first() {
+            let missing = format!("{} of {quorum} witnesses have cosigned; `{witness}`: {reason}", collected.cosignatures.len());
             tell(&mut self.told, id, missing);
         }
+    }
+
+    /// Whether a checkpoint that this workspace's key has signed is of another history than the log's.
+    fn contradicts(&self, workspace_id: WorkspaceId, note: &Note) -> bool {
+        let Some(Head { tree, signing_key }) = self.pending.get(&workspace_id) else { return false };
+        let is_ours = verifier_key(workspace_id, &signing_key.public_key).is_some_and(|key| note.is_signed_by(&key));
+        let Some(Checkpoint { size, root, origin: of }) = Checkpoint::parse(&note.text).ok().filter(|_| is_ours) else { return false };
+        let here = || self.checkpoints.tiles.tree(workspace_id, size).map(|tree| tree.root());
+        of == origin(workspace_id) && (size > tree.size() || here().is_ok_and(|here| here != root))
     }
 
     /// What a witness knows better: nothing may be written that contradicts it, unless the operator has said so.

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use allowlog_projections::receipts::receipt_hash;
-use allowlog_proto::checkpoint::Checkpoint;
+use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::evidence::{Code, Continuity, Fault, Line, Verdict, Verifier};
 use allowlog_proto::id::{AuthorizationId, KeyId, WorkspaceId};
+use allowlog_proto::limits::EVIDENCE_LINE_BYTES_MAX;
 use allowlog_proto::note::{Note, VerifierKey};
 use allowlog_proto::time::Timestamp;
 use clap::{Args, Subcommand};
@@ -27,8 +28,6 @@ mod story;
 const INVALID: u8 = 1;
 /// A file cannot be read.
 const UNREADABLE: u8 = 2;
-/// A line of a bundle: a record in base64 with its receipt, and room.
-const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub enum Audit {
@@ -271,7 +270,10 @@ impl Verify {
             Err(fault) => return Ok(Err(fault)),
         };
         if let Some(path) = &self.earlier {
-            let Checkpoint { size, root, .. } = self.earlier(path)?;
+            let Checkpoint { size, root, origin: of } = self.earlier(path)?;
+            if of != origin(verifier.workspace_id()) {
+                return Err(format!("`{}` is a checkpoint of `{of}`, and the evidence is of another log", path.display()).into());
+            }
             verifier = verifier.expect_earlier(size, root);
         }
         let mut story = story::Story::new(verifier.authorization_id());
@@ -299,7 +301,7 @@ impl Verify {
         })
     }
 
-    /// The checkpoint that was kept, if a trusted key signed it is not asked: it is the caller's own.
+    /// The checkpoint that was kept. Who signed it is not asked: it is the caller's own.
     fn earlier(&self, path: &Path) -> Result<Checkpoint, Box<dyn std::error::Error>> {
         let of = |problem: &dyn std::fmt::Display| format!("`{}`: {problem}", path.display());
         let text = fs::read_to_string(path).map_err(|e| of(&e))?;
@@ -311,7 +313,9 @@ impl Verify {
 /// A line with its end, nothing at the end of the file.
 fn read_line(from: &mut impl io::BufRead, line: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
     line.clear();
-    io::Read::take(&mut *from, LINE_BYTES_MAX).read_until(b'\n', line)?;
+    // One byte more than a line may have, so that it is seen to be too long.
+    let limit = u64::try_from(EVIDENCE_LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    io::Read::take(&mut *from, limit).read_until(b'\n', line)?;
     Ok(())
 }
 

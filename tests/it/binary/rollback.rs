@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
+use allowlog_proto::note::{KeyKind, VerifierKey};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::process::{Process, allowlog, init, run, spawn, text};
@@ -188,4 +190,42 @@ fn a_witness_remembers_what_everybody_else_has_lost() {
     assert_eq!(client.get(&server.url, "/v1/tombstones").0, 200, "what is there can be read");
     assert_eq!(server.terminate(), Some(0));
     drop(witness);
+}
+
+/// Somebody who says of every log that it was larger once.
+fn liar(runtime: &tokio::runtime::Runtime) -> String {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]).verifying_key();
+    let key = VerifierKey::new("liar.example", KeyKind::Cosignature, key).unwrap();
+    let socket = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    let lie = async || (StatusCode::CONFLICT, [("content-type", "text/x.tlog.size")], "999999\n");
+    runtime.spawn(async move { axum::serve(socket, axum::Router::new().fallback(lie)).await });
+    format!("{key} {url}")
+}
+
+#[test]
+fn one_witness_of_several_stops_nobody_with_a_lie() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let client = Client::new(&init(&data));
+    let server = Process::serve(&data, &[]);
+    let trusted = directory.path().join("trusted");
+    fs::write(&trusted, client.get(&server.url, &format!("/tlog/{}/keys", client.workspace)).1).unwrap();
+    assert_eq!(server.terminate(), Some(0));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let liar = liar(&runtime);
+    let honest =
+        ["a", "b"].map(|name| Running::start(&directory.path().join(name), &["--name", name, "--trust-file", trusted.to_str().unwrap()]));
+    let [a, b] = honest.each_ref().map(|witness| format!("{} {}", witness.known.key, witness.known.url));
+    let server = Process::serve(&data, &["--witness", &a, "--witness", &b, "--witness", &liar]);
+    assert_eq!(client.place_tombstones(&server.url, 0..5), [201; 5]);
+    let cosigned = client.checkpoint(&server.url, 8);
+    assert_eq!(cosigned.matches('\u{2014}').count(), 3, "the log and two witnesses: {cosigned}");
+    assert_eq!(server.terminate(), Some(0));
+    // Where nobody else is asked, or too few are left, it is believed.
+    assert!(refusal(&data, &["--witness", &liar]).contains("has cosigned 999999 records"));
+    assert!(refusal(&data, &["--witness", &liar, "--witness", &a]).contains("has cosigned 999999 records"));
+    let server = Process::serve(&data, &["--witness", &liar, "--accept-rollback"]);
+    assert_eq!(client.place_tombstones(&server.url, 5..6), [201]);
+    assert_eq!(server.terminate(), Some(0));
 }
