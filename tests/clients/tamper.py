@@ -138,8 +138,7 @@ def main():
     for turn in range(TIMES):
         kind = ["remove", "swap", "alter", "alter and rehash", "append", "insert"][turn % 6]
         changed, place = tampered(lines, kind, rng)
-        if changed == lines:
-            continue
+        assert changed != lines, f"{kind} at {place}, turn {turn} of seed {seed}, did nothing"
         fault = verdict(changed, trust)
         assert isinstance(fault, verify.Fault) and fault.index == place, f"{kind} at {place}, turn {turn} of seed {seed}: {fault!r}"
         found.setdefault(kind, []).append(fault.code)
