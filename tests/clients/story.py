@@ -7,6 +7,7 @@ Environment: ALLOWLOG_URL, ALLOWLOG_API_KEY, ALLOWLOG_WORKSPACE, ALLOWLOG_ADMIN_
 The last line is `N passed, 0 failed`, else the exit code is 1.
 """
 
+import io
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import canonical
 import chapters  # noqa: F401  the import fills CHAPTERS
+import verify
 from client import Client
 from scene import CHAPTERS, Scene
 
@@ -97,6 +99,44 @@ def every_receipt_verifies(scene):
     print(f"  {total} receipts of {len(scene.told)} workspaces verified")
 
 
+def bundle(client, **params):
+    """A bundle of evidence as the server gives it: what it proves, and the receipts in it by their ids."""
+    answer = client.http.get("/v1/evidence", headers={"Authorization": f"Bearer {client.api_key}"}, params=params)
+    assert answer.status_code == 200, f"{client.name}: evidence {params} is {answer.status_code} {answer.text}"
+    receipts, trust = {}, [client.keys()["keys"][-1]["key_id"]]
+    proved = verify.verify_bundle(io.BytesIO(answer.content), trust, tell=lambda _own, _fields, receipt: receipts.update({receipt.get("receipt_id"): receipt}))
+    receipts.pop(None, None)
+    return proved, receipts
+
+
+def every_workspace_has_its_evidence(scene):
+    """Whole, as the story of each authorization, and from an instant on; none has a receipt too few or too many."""
+    stories = 0
+    for client, texts_of_receipts in scene.told:
+        expected = {name: canonical.read(text)["receipt"] for name, text in texts_of_receipts.items()}
+        end = time.monotonic() + SIGNED_WITHIN_S
+        # The last checkpoint is at most a second behind the last answer.
+        while (whole := bundle(client))[1].keys() < expected.keys():
+            assert time.monotonic() < end, f"{client.name}: evidence lacks {expected.keys() - whole[1].keys()}"
+            time.sleep(0.05)
+        proved, receipts = whole
+        assert receipts == expected, f"{client.name}: evidence of other receipts {receipts.keys() ^ expected.keys()}"
+        assert (proved["first"], proved["authorization_id"], proved["reaches_the_end"]) == (0, None, True), f"{client.name}: {proved}"
+        for authorization in [r["authorization_id"] for r in expected.values() if r.get("event") == "authorization.create"]:
+            proved, receipts = bundle(client, authorization_id=authorization)
+            own = {name: receipt for name, receipt in expected.items() if receipt["authorization_id"] == authorization}
+            assert receipts == own, f"{client.name}: the story of {authorization} has other receipts {receipts.keys() ^ own.keys()}"
+            assert proved["begins_with_grant"] and proved["reaches_the_end"], f"{client.name}: {proved}"
+            stories += 1
+        times = sorted(receipt["issued_at"] for receipt in expected.values())
+        for first, last in [(times[len(times) // 2], times[-1])] if times else []:
+            _, receipts = bundle(client, **{"from": first, "to": last})
+            own = {name: receipt for name, receipt in expected.items() if first <= receipt["issued_at"] < last}
+            assert receipts == own, f"{client.name}: from {first} to {last} other receipts {receipts.keys() ^ own.keys()}"
+    assert stories > 50, f"only {stories} stories"
+    print(f"  {len(scene.told)} workspaces and {stories} stories verified")
+
+
 def no_check_was_answered_locally(scene):
     fallbacks = [why for client in scene.clients for why in client.fallbacks]
     checks = sum(client.checks for client in scene.clients)
@@ -166,10 +206,10 @@ def play(scene, functions):
 def main():
     url = os.environ["ALLOWLOG_URL"]
     if sys.argv[1:] == ["recheck"]:
-        return play(Recheck(url), [every_receipt_survived, every_list_survived, retries_after_the_crash_get_their_first_answers])
+        return play(Recheck(url), [every_receipt_survived, every_list_survived, every_workspace_has_its_evidence, retries_after_the_crash_get_their_first_answers])
     assert not sys.argv[1:], __doc__
     scene = Scene(url, os.environ["ALLOWLOG_ADMIN_TOKEN"], os.environ["ALLOWLOG_API_KEY"], os.environ["ALLOWLOG_WORKSPACE"])
-    last = [every_receipt_is_listed, everything_is_written_down, every_receipt_verifies, no_check_was_answered_locally]
+    last = [every_receipt_is_listed, everything_is_written_down, every_receipt_verifies, every_workspace_has_its_evidence, no_check_was_answered_locally]
     return play(scene, [the_vectors_get_their_verdicts, *CHAPTERS, *last])
 
 
