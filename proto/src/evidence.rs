@@ -232,6 +232,9 @@ impl Verifier {
         self.follows(&header)?;
         self.is_about(&stored)?;
         let record = if let (Some((_, beginning)), Bytes::Whole(bytes)) = (body, &shape.record) {
+            if beginning.is_activation && !self.head.lists_key(index) {
+                return fail(Code::UnlistedKey, "a signing key is activated here that is not among the keys of the bundle");
+            }
             if let Some(receipt) = Self::belongs(&header, &beginning, shape.receipt.as_ref())? {
                 self.is_genuine(&header, receipt)?;
             }
@@ -322,7 +325,7 @@ impl Verifier {
         Err(Fault { code: Code::WrongSubject, index: Some(stored.header.index), sentence: sentence.to_owned() })
     }
 
-    /// Checks 8 to 10: the receipt that must be there is, and is the record's.
+    /// Checks 9 to 11: the receipt that must be there is, and is the record's.
     fn belongs<'r>(header: &Header, beginning: &Beginning, receipt: Option<&'r Value>) -> Result<Option<&'r Value>, Fault> {
         let fail = |code, sentence: &str| Err(Fault { code, index: Some(header.index), sentence: sentence.to_owned() });
         let has_receipt = header.receipt != NO_RECEIPT;
@@ -348,7 +351,7 @@ impl Verifier {
         Ok(Some(receipt))
     }
 
-    /// Check 11.
+    /// Check 12.
     fn is_genuine(&self, header: &Header, receipt: &Value) -> Result<(), Fault> {
         let workspace_id = header.workspace_id.to_string();
         verify_receipt(receipt, &self.keys, Some(&workspace_id), header.time).map_err(|invalid| Fault {

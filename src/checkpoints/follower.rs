@@ -280,8 +280,8 @@ impl Checkpointing {
             Some(problem) if witnesses.is_lost_with(against) || shown.iter().any(|note| self.contradicts(id, note)) => {
                 self.refuse(id, problem);
             }
-            Some(problem) => tell(&mut self.told, id, problem),
-            None => {}
+            // What it says has been told where it was asked.
+            Some(_) | None => {}
         }
         if collected.cosignatures.len() >= quorum {
             signed.published.note.signatures.extend(collected.cosignatures);

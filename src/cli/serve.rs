@@ -35,6 +35,8 @@ mod demo;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Reads of the log that still run get this long to end.
 const CUT: Duration = Duration::from_secs(1);
+/// At a start witnesses get so long to say what they know of the log.
+const WITNESSES_WAIT: Duration = Duration::from_secs(15);
 /// Connections to the API when the system would let the process have more.
 const CONNECTIONS_DEFAULT_MAX: u32 = 4096;
 /// Connections to the operations listener: a probe or two at a time, whatever goes on beside it.
@@ -131,6 +133,7 @@ impl Serve {
     async fn serve(self) -> Result<Option<Served>, Box<dyn std::error::Error>> {
         let mut signals = Signals::catch()?;
         let hangup = signal(SignalKind::hangup())?;
+        let witnesses = self.witnesses()?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Arc::new(Tls::open(certificate.clone(), key.clone())?)),
             _ => None,
@@ -159,17 +162,12 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
-        let witnesses = self.witnesses()?;
         let mut parts = Parts { witnesses, refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
         let admin_token = parts.admin_token.take_drawn();
         let has_witnesses = parts.witnesses.is_some();
         let (app, mut threads) = App::start(parts)?;
-        if has_witnesses {
-            // Nothing is written before the witnesses have said what they know of this log, as far as they can be reached.
-            threads.first_checkpoints().await;
-            if let Some(problem) = app.engine.refusing() {
-                return Err(problem.into());
-            }
+        if has_witnesses && !hear_witnesses(&app, &mut threads, &mut signals).await? {
+            return Ok(None);
         }
         let operations_url = format!("http://{}", operations.local_addr()?);
         say(format_args!(
@@ -200,6 +198,23 @@ impl Serve {
         let clean = until_stopped(listeners, &mut threads, signals).await;
         Ok(Some(Served { threads, clean, store, lock }))
     }
+}
+
+/// Waits for what the witnesses know of this log, as far as they can be reached: nothing is written before. False if the signal
+/// came first.
+async fn hear_witnesses(app: &App, threads: &mut Threads, signals: &mut Signals) -> Result<bool, String> {
+    tokio::select! {
+        () = threads.first_checkpoints() => {}
+        () = tokio::time::sleep(WITNESSES_WAIT) => tracing::warn!(
+            "not every witness has been asked about every workspace after {} s; the server goes on, and asks on",
+            WITNESSES_WAIT.as_secs()
+        ),
+        () = signals.wait() => {
+            tracing::info!("stopped before the witnesses had answered");
+            return Ok(false);
+        }
+    }
+    app.engine.refusing().map_or(Ok(true), Err)
 }
 
 /// What is left to be ended once no request is served any more.

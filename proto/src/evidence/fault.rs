@@ -29,6 +29,8 @@ pub enum Code {
     TimeGoesBack,
     /// The header names another authorization than the body, or hides a record of the story.
     WrongSubject,
+    /// The record activates a signing key that the head does not have.
+    UnlistedKey,
     /// The receipt is not the record's, or of a record that can have none.
     WrongReceipt,
     /// The record has a receipt that is not there.
@@ -58,6 +60,7 @@ impl Code {
             Self::BrokenLink => "broken_link",
             Self::TimeGoesBack => "time_goes_back",
             Self::WrongSubject => "wrong_subject",
+            Self::UnlistedKey => "unlisted_key",
             Self::WrongReceipt => "wrong_receipt",
             Self::MissingReceipt => "missing_receipt",
             Self::Receipt(invalid) => invalid.code(),

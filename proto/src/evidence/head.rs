@@ -55,15 +55,16 @@ impl Head {
     /// Check 3: the id of the trusted key that signed the checkpoint.
     pub(super) fn signer(&self, trusted: &[KeyId]) -> Result<KeyId, Fault> {
         let origin = origin(self.workspace_id);
-        let signed = |key: &&Key| VerifierKey::new(&origin, KeyKind::Ed25519, key.key).is_ok_and(|key| self.note.is_signed_by(&key));
-        let mut keys = self.keys.iter().filter(|key| trusted.contains(&key.activation.key_id)).peekable();
-        let sentence = if keys.peek().is_some() {
-            "the checkpoint is not signed by the trusted key"
-        } else {
-            "no signing key of the bundle is one that is trusted"
-        };
-        let fault = || Fault { code: Code::UntrustedCheckpoint, index: None, sentence: sentence.to_owned() };
-        keys.find(signed).map(|key| key.activation.key_id).ok_or_else(fault)
+        let fault = |sentence: String| Fault { code: Code::UntrustedCheckpoint, index: None, sentence };
+        let Some(last) = self.keys.last() else { return Err(fault("the bundle names no signing key".to_owned())) };
+        let key_id = last.activation.key_id;
+        if !trusted.contains(&key_id) {
+            let is_retired = self.keys.iter().any(|key| trusted.contains(&key.activation.key_id));
+            let why = if is_retired { "the key that is trusted was retired since" } else { "no key of it is one that is trusted" };
+            return Err(fault(format!("checkpoints of this log are signed by `{key_id}`: {why}")));
+        }
+        let is_signed = VerifierKey::new(&origin, KeyKind::Ed25519, last.key).is_ok_and(|key| self.note.is_signed_by(&key));
+        if is_signed { Ok(key_id) } else { Err(fault("the checkpoint is not signed by the trusted key".to_owned())) }
     }
 
     /// Check 4: the tree before the first record, and how many hashes `after` has is right.
@@ -75,6 +76,11 @@ impl Head {
             return Err(malformed("`before` and `after` are not as many hashes as their places need"));
         }
         Tree::from_edge(self.first, self.before.clone()).ok_or_else(|| malformed("`before` is not as many hashes as `first` needs"))
+    }
+
+    /// Whether one of the keys was activated by the record at this index.
+    pub(super) fn lists_key(&self, index: u64) -> bool {
+        self.keys.iter().any(|key| key.index == index)
     }
 
     /// Check 5.

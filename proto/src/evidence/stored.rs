@@ -17,6 +17,8 @@ pub(super) struct Beginning {
     pub(super) authorization_id: Option<AuthorizationId>,
     /// Whether that is granted here.
     pub(super) is_grant: bool,
+    /// Whether a signing key is activated here.
+    pub(super) is_activation: bool,
 }
 
 impl Beginning {
@@ -25,7 +27,7 @@ impl Beginning {
         let ([family, variant], rest) = body.split_first_chunk()?;
         match (family, variant) {
             (0 | 1 | 7 | 8, 0 | 1) => Some(Self::default()),
-            (2, 0) => Activation::read(body).map(|_| Self::default()),
+            (2, 0) => Activation::read(body).map(|_| Self { is_activation: true, ..Self::default() }),
             (3, 0 | 1) => {
                 let (receipt_id, rest) = rest.split_first_chunk()?;
                 let (authorization_id, _) = rest.split_first_chunk()?;
@@ -57,6 +59,7 @@ impl Beginning {
             receipt_id: receipt_id.map(|id| ReceiptId::from_bytes(*id)),
             authorization_id: authorization_id.map(|id| AuthorizationId::from_bytes(*id)),
             is_grant,
+            is_activation: false,
         }
     }
 }

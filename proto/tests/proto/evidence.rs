@@ -63,6 +63,7 @@ pub(crate) fn codes() -> Vec<&'static str> {
         Code::BrokenLink,
         Code::TimeGoesBack,
         Code::WrongSubject,
+        Code::UnlistedKey,
         Code::WrongReceipt,
         Code::MissingReceipt,
         Code::ExtraRecords,
@@ -82,6 +83,7 @@ pub(crate) fn codes() -> Vec<&'static str> {
             | Code::BrokenLink
             | Code::TimeGoesBack
             | Code::WrongSubject
+            | Code::UnlistedKey
             | Code::WrongReceipt
             | Code::MissingReceipt
             | Code::Receipt(_)
