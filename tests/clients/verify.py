@@ -183,14 +183,13 @@ def header(record, workspace):
     sound = record and 113 < len(record) <= RECORD_MAX and record[:17] == b"\3" + workspace and ms <= TIME_MAX
     return (index, ms, record[33:65], record[65:97], record[97:113], record[113:]) if sound else None
 def number(data):
-    """The varint at the beginning; None if it is not there."""
+    """The varint at the beginning; more than any time if it is not there."""
     size = {251: 2, 252: 4, 253: 8, 254: 99, 255: 99}.get(data[0], 0) if data else 0
-    return None if len(data) <= size else int.from_bytes(data[1 : 1 + size], "little") if size else data[0]
+    return TIME_MAX + 1 if len(data) <= size else int.from_bytes(data[1 : 1 + size], "little") if size else data[0]
 def ids_of(body):
     """Receipt id and authorization id of a body, b"" where it names none; None if its fixed part is not there."""
     family, variant = [*body[:2], 99][:2]
-    if family >= len(EVENTS) or variant >= len(EVENTS[family]) or family == 2 and number(body[50:]) is None:
-        return None
+    if family >= len(EVENTS) or variant >= len(EVENTS[family]) or family == 2 and number(body[50:]) > TIME_MAX: return None
     at = {3: (2, 18), 4: {b"\0": (2, 0), b"\1": (2, 19)}.get(body[18:19]), 5: (0, 18), 6: (2, 34)}.get(family, (0, 0))
     return [body[place : place + 16] if place else b"" for place in at] if at and len(body) >= (max(at) and max(at) + 16) else None
 def hash_of(record, body_hash): return blake3(b"allowlog.record.v3\n" + record[:113] + body_hash).digest()
@@ -209,11 +208,11 @@ def open_head(head, trust, witnesses, quorum):
         need(sound and all(unbase(step, 32) for step in item["proof"]), code, "one of `keys` has another shape")
         index, _, _, receipt, _, body = header(unbase(item["record"]), workspace) or [b""] * 6
         since = number(body[50:])
-        sound = body[:2] == b"\2\0" and body[2:18] == blake3(body[18:50]).digest()[:16] and since is not None and since <= TIME_MAX
+        sound = body[:2] == b"\2\0" and body[2:18] == blake3(body[18:50]).digest()[:16] and since <= TIME_MAX
         need(sound and on_curve(y_of(body[18:50])), code, "the record of one of `keys` is no activation")
         keys[-1:] = [(*key[:3], since * 10**6) for key in keys[-1:]] + [(to_id("key_", body[2:18]), body[18:50], since * 10**6, None)]
         proofs.append((hash_of(unbase(item["record"]), blake3(body).digest()) + receipt, index, [unbase(step) for step in item["proof"]]))
-    need(any(key[0] in trust and checkpoint.signed_by(key[1]) for key in keys), "untrusted_checkpoint", "no trusted key has signed the checkpoint")
+    need(keys and keys[-1][0] in trust and checkpoint.signed_by(keys[-1][1]), "untrusted_checkpoint", "the last of `keys` is not trusted or has not signed")
     fit = end <= checkpoint.size and [*map(len, (widths(0, first), widths(end, checkpoint.size)))] == [len(head["before"]), len(head["after"])]
     need(fit, code, "the subtrees are not those around the range")
     need(all(included(*proof, checkpoint) for proof in proofs), "bad_key_proof", "the activation of a key is not in the tree")
@@ -238,6 +237,8 @@ def check_record(line, i, head, keys, before):
     need(not before or before[1][1] <= ms, "time_goes_back", "it is earlier than the record before it")
     named = blake3(b"allowlog.subject.v1\n" + about).digest()[:16] if about else bytes(16)
     need((named == subject) == whole, "wrong_subject", "it is of the story and hidden, or not about what its header says")
+    unlisted = whole and body[0] == 2 and all(unbase(key["record"])[17:25] != raw[17:25] for key in head["keys"])
+    need(not unlisted, "unlisted_key", "it activates a signing key that is none of `keys`")
     fit = not whole or any(receipt_hash) == bool(receipt_id) and (receipt_id or "receipt" not in line)
     need(fit, "wrong_receipt", "events of its kind have a receipt, or have none")
     need("receipt" in line or not receipt_id, "missing_receipt", "its receipt is not there")

@@ -3,7 +3,7 @@
 import copy
 
 from evidence_log import Bundle, Log, WeakKey, b64, blake3, named, signature_line, varint
-from evidence_vectors import KEY, NEXT, STRANGER, W1, W2, W3, VECTORS, grown, rotated, small, vector
+from evidence_vectors import KEY, NEXT, STRANGER, W1, W2, W3, VECTORS, grown, rotated, signed_by_both, small, vector
 
 MALFORMED, UNTRUSTED, PROOF, WITNESSES = "malformed_bundle", "untrusted_checkpoint", "bad_key_proof", "too_few_witnesses"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -206,6 +206,11 @@ def signatures():
     vector("trust_nobody", "no trusted key", short(), UNTRUSTED, trust=())
     vector("trust_another", "signed by a key that is not trusted", short(), UNTRUSTED, trust=(STRANGER.id,))
     vector("trust_the_retired_alone", "the retired key is trusted and did not sign", Bundle(rotated(), first=9), UNTRUSTED)
+    retired = Bundle(rotated(), first=9, signer=KEY)
+    vector("signature_by_the_retired_key", "a retired key signs nothing any more, trusted as it is", retired, UNTRUSTED)
+    vector("signature_by_the_retired_key_both_trusted", "the last key has not signed", retired, UNTRUSTED, trust=(KEY.id, NEXT.id))
+    vector("signature_by_the_retired_key_next_trusted", "the last key is trusted and has not signed", retired, UNTRUSTED, trust=(NEXT.id,))
+    vector("signature_by_both_keys_retired_trusted", "the last key is not trusted", signed_by_both(rotated()), UNTRUSTED)
     forged = Log().created().activated(STRANGER).tombstone("a")
     vector("key_of_a_stranger", "a whole workspace made by a stranger", Bundle(forged), UNTRUSTED)
     vector("keys_empty", "nobody can have signed", with_head(keys=[]), UNTRUSTED)
@@ -259,13 +264,15 @@ def key_proofs():
     earlier = small().changed(1, body=body[:50] + varint(1) + b"\0").records()[1]
     vector("key_record_altered", "another time than the one in the tree", with_key(record=b64(earlier)), PROOF)
     forged = small().copy().having(specs=small().specs[:1], keys=[]).activated(STRANGER).records()[1]
-    added = short().edit(lambda b: b.head["keys"].append({"record": b64(forged), "proof": good}))
+    added = short().edit(lambda b: b.head["keys"].insert(0, {"record": b64(forged), "proof": good}))
     vector("key_forged_beside_the_genuine", "a key that was never activated", added, PROOF)
+    behind = short().edit(lambda b: b.head["keys"].append({"record": b64(forged), "proof": good}))
+    vector("key_forged_behind_the_genuine", "the trusted key has signed, but is not the last one", behind, UNTRUSTED)
     late = small().activated(NEXT)
-    beyond = Bundle(late, size=7, first=3, end=4).edit(lambda b: b.head["keys"].append({"record": b64(late.records()[7]), "proof": good}))
-    vector("key_beyond_the_size", "activated behind the checkpoint", beyond, PROOF)
-    reversed_keys = Bundle(rotated(), first=9).edit(lambda b: b.head["keys"].reverse())
-    vector("keys_in_another_order", "oldest first", reversed_keys, PROOF, trust=(NEXT.id,))
+    beyond = Bundle(late, size=7, first=3, end=4, signer=NEXT).edit(lambda b: b.head["keys"].append({"record": b64(late.records()[7]), "proof": good}))
+    vector("key_beyond_the_size", "activated behind the checkpoint", beyond, PROOF, trust=(NEXT.id,))
+    reversed_keys = Bundle(rotated(), first=9, keys=[7, 1], signer=KEY)
+    vector("keys_in_another_order", "oldest first, or a retired key would be the last", reversed_keys, PROOF)
     twice = short().edit(lambda b: b.head["keys"].append(copy.deepcopy(b.head["keys"][0])))
     vector("keys_one_twice", "indexes rise", twice, PROOF)
 

@@ -10,8 +10,8 @@ from evidence_vectors import A, B, KEY, NEXT, STRANGER, W1, grown, large, rotate
 from reference import base64url, canonical
 
 MALFORMED, INDEX, HASH, LINK = "malformed_record", "wrong_index", "wrong_hash", "broken_link"
-TIME, SUBJECT, RECEIPT, ROOT = "time_goes_back", "wrong_subject", "wrong_receipt", "wrong_root"
-TOMBSTONE, CHECK, REVOKE = 3, 4, 6  # places in the small log
+TIME, SUBJECT, UNLISTED, RECEIPT, ROOT = "time_goes_back", "wrong_subject", "unlisted_key", "wrong_receipt", "wrong_root"
+TOMBSTONE, CHECK, REVOKE, ROTATION = 3, 4, 6, 7  # places in the small log, and in the rotated one
 
 
 def write():
@@ -23,6 +23,7 @@ def write():
     altered_bytes()
     links_and_times()
     subjects()
+    unlisted_keys()
     receipt_hashes()
     receipts_of_others()
     receipts_that_do_not_verify()
@@ -168,12 +169,11 @@ def bodies():
     assert body[18] == 0
     odd = other.changed(5, body=body[:18] + b"\2" + body[19:])
     vector("body_check_with_subject_2", "known or unknown", Bundle(odd, first=5), MALFORMED, 5)
-    cut = rotated()
-    place = 7
-    whole = cut.specs[place]["body"]
-    for length, name in [(49, "key"), (50, "time"), (53, "time_halfway")]:
-        bad = cut.changed(place, body=whole[:length])
-        vector(f"body_activation_{name}_cut", "an activation that is none, and is not among the keys", Bundle(bad, first=7, end=8, keys=[1], signer=KEY), MALFORMED, 7)
+    whole = rotated().specs[ROTATION]["body"]
+    after_9999 = whole[:50] + b"\xfd" + (253402300800000).to_bytes(8, "little") + b"\0"
+    for body, name in [(whole[:49], "key_cut"), (whole[:50], "time_cut"), (whole[:53], "time_halfway_cut"), (after_9999, "after_the_year_9999")]:
+        bad = without_rotation(rotated().changed(ROTATION, body=body), end=8)
+        vector(f"body_activation_{name}", "an activation that is none, and is not among the keys", bad, MALFORMED, ROTATION)
 
 
 def hidden_ones():
@@ -262,6 +262,25 @@ def subjects():
         vector(f"subject_of_{name}", "it is about no authorization", Bundle(bad, A, first=place, end=place + 1), SUBJECT, place)
     by_id = log.changed(6, over={"subject": A})
     vector("subject_is_the_id", "a hash, not the id itself", Bundle(by_id, first=6, end=7), SUBJECT, 6)
+
+
+def without_rotation(log, first=ROTATION, **more):
+    """A bundle whose head has the first key alone."""
+    return Bundle(log, first=first, keys=[1], signer=KEY, **more)
+
+
+def unlisted_keys():
+    log, at = rotated(), ROTATION
+    vector("key_unlisted", "an activation stands here that the head leaves out", without_rotation(log, end=8), UNLISTED, at)
+    vector("key_unlisted_then_used", "before what it has signed", without_rotation(log, first=0), UNLISTED, at)
+    vector("key_unlisted_first", "the first key is left out", Bundle(log, end=2, keys=[7]), UNLISTED, 1, trust=(NEXT.id,))
+    story = without_rotation(log, story=B).edit(lambda b: b.lines.__setitem__(0, without_rotation(log).lines[0]))
+    vector("key_unlisted_in_a_story", "it need not be shown, and is judged if it is", story, UNLISTED, at)
+    again = small().activated(KEY, active_from=log.keys[0][2])
+    vector("key_unlisted_with_a_listed_body", "it is the index that is listed, not the key", without_rotation(again), UNLISTED, at)
+    forked_line = Bundle(small().activated(STRANGER), first=at).lines[0]
+    forked_key = Bundle(log, first=at, end=8).edit(lambda b: b.lines.__setitem__(0, forked_line))
+    vector("key_listed_of_a_fork", "another key is activated at the index of a listed one: the root tells", forked_key, ROOT, trust=(NEXT.id,))
 
 
 def receipt_hashes():
@@ -369,8 +388,7 @@ def receipts_that_do_not_verify():
     vector("receipt_by_the_retired_key", "the second key was active", old, "inactive_key", 9, trust=(NEXT.id,))
     new = Bundle(resigned(CHECK, NEXT, rotated()), first=CHECK)
     vector("receipt_by_the_next_key", "the second key was not active yet", new, "inactive_key", CHECK, trust=(NEXT.id,))
-    left_out = Bundle(rotated(), first=5, keys=[1], signer=KEY)
-    vector("key_left_out", "a key that the head leaves out", left_out, "unknown_key", 8)
+    vector("key_left_out", "a key that the head leaves out, activated before the bundle", without_rotation(rotated(), first=8), "unknown_key", 8)
     late = rotated()
     late = late.changed(7, body=late.specs[7]["body"][:50] + b"\xfd" + (START + 10**9).to_bytes(8, "little") + b"\0")
     vector("key_activated_for_later", "the second key signs before its time", Bundle(late, first=8), "inactive_key", 8, trust=(NEXT.id,))
@@ -420,6 +438,18 @@ def precedence():
     vector("order_link_time", "before the time", log_of(at, over={"previous": one, "time": 0}), LINK, at - 1)
     vector("order_time_subject", "before the subject", log_of(at, over={"time": 0, "subject": bytes(16)}), TIME, at)
     vector("order_subject_receipt_hash", "before the receipt's hash", log_of(at, over={"subject": bytes(16), "receipt_hash": bytes(32)}), SUBJECT, at)
+    one_ms = rotated().changed(ROTATION, over={"time": START})
+    vector("order_time_unlisted", "the time before a key that is not listed", without_rotation(one_ms, first=6), TIME, ROTATION)
+    unlisted = without_rotation(rotated().changed(ROTATION, subject_of=A))
+    vector("order_subject_unlisted", "before a key that is not listed", unlisted, SUBJECT, ROTATION)
+    unlisted = without_rotation(rotated().changed(ROTATION, over={"receipt_hash": one}))
+    vector("order_unlisted_receipt_hash", "before the receipt's hash", unlisted, UNLISTED, ROTATION)
+    beside = without_rotation(rotated()).edit(lambda b: b.lines[0].update(receipt=small().specs[CHECK]["receipt"]))
+    vector("order_unlisted_receipt", "before a receipt it cannot have", beside, UNLISTED, ROTATION)
+    unlinked = without_rotation(rotated().changed(ROTATION + 1, over={"previous": one}))
+    vector("order_unlisted_then_link", "a record's own fault before the link of the next", unlinked, UNLISTED, ROTATION)
+    extra = without_rotation(rotated(), end=8).edit(lambda b: (b.lines.append(b.lines[0]), b.head.update(before=[b64(one)] * 3)))
+    vector("order_unlisted_end", "before the end", extra, UNLISTED, ROTATION)
     without = around(at, lambda ls: ls.pop("receipt"), small().changed(at, over={"receipt_hash": bytes(32)}))
     vector("order_receipt_hash_missing", "before a missing receipt", without, RECEIPT, at)
     receipt = resigned(receipt_id="rcp_" + "0" * 26, version="1.1")

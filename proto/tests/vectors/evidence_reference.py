@@ -48,8 +48,7 @@ def verify(bundle, trust, witnesses, quorum):
     head = shaped_head(lines[0])
     note = checkpoint(head)
     keys = activations(head)
-    trusted = [key for key in keys if key["id"] in trust]
-    need(any(signed_by(note, key) for key in trusted), "untrusted_checkpoint")
+    need(keys and keys[-1]["id"] in trust and signed_by(note, keys[-1]), "untrusted_checkpoint")
     first, end, size = head["first"], head["end"], note["size"]
     need(end <= size, "malformed_bundle")
     blocks = placed(head, first, end, size)
@@ -58,11 +57,12 @@ def verify(bundle, trust, witnesses, quorum):
         need(place == 0 or keys[place - 1]["index"] < key["index"], "bad_key_proof")
     need(sum(cosigned(note, vkey) for vkey in set(witnesses)) >= quorum, "too_few_witnesses")
     document = key_document(head, keys)
+    listed = {key["index"] for key in keys}
     records = []
     for index in range(first, end):
         place = index - first + 1
         need(place < len(lines), "missing_records", index)
-        records.append(record(lines[place], index, head, records[-1] if records else None, document))
+        records.append(record(lines[place], index, head, records[-1] if records else None, document, listed))
     need(len(lines) == end - first + 1, "extra_records", end)
     for index, one in enumerate(records, first):
         blocks[index, 1] = hashlib.sha256(b"\0" + one["entry"]).digest()
@@ -305,8 +305,9 @@ def body_fields(body):
     family, fixed = body[0], body[2:]
     part = lambda start: fixed[start : start + 16]  # noqa: E731
     if family == 2:
-        # The time behind the key must be there too.
-        return (2, None, None) if len(fixed) > 48 and varint(fixed[48:]) is not None else None
+        # The time behind the key must be there too, and be one.
+        active_from = varint(fixed[48:]) if len(fixed) > 48 else None
+        return (2, None, None) if active_from is not None and active_from <= TIME_MAX else None
     if family == 4:
         known = fixed[16:17]
         if known not in (b"\0", b"\1") or len(fixed) < (33 if known == b"\1" else 17):
@@ -321,7 +322,7 @@ def body_fields(body):
     return family, None if receipt is None else part(receipt), part(authorization)
 
 
-def record(line, index, head, before, document):
+def record(line, index, head, before, document, listed):
     code = "malformed_record"
     need(isinstance(line, dict) and isinstance(line.get("hash"), str) and re.fullmatch("[0-9a-f]{64}", line["hash"], re.ASCII), code, index)
     whole, story = "record" in line, head["authorization_id"]
@@ -344,6 +345,7 @@ def record(line, index, head, before, document):
     need(not before or fields["time"] >= before["time"], "time_goes_back", index)
     if whole:
         need(fields["subject"] == subject(authorization), "wrong_subject", index)
+        need(family != 2 or index in listed, "unlisted_key", index)
         need((fields["receipt"] != bytes(32)) == (family in WITH_RECEIPT), "wrong_receipt", index)
         need("receipt" in line or family not in WITH_RECEIPT, "missing_receipt", index)
         need("receipt" not in line or family in WITH_RECEIPT, "wrong_receipt", index)

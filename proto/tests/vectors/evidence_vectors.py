@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import evidence_reference
-from evidence_log import START, Bundle, Key, Log, Witness, named
+from evidence_log import START, Bundle, Key, Log, Witness, blake3, named
 
 FOLDER = Path(__file__).parent / "evidence"
 
@@ -79,8 +79,9 @@ def rotated():
     return log.checked(B, "allow", "authorization_granted_scope_active").tombstone("file:8")
 
 
-def whole(log=None, **more):
-    return Bundle(log or small(), **more)
+def signed_by_both(log):
+    """All of a log; the retired key has signed its checkpoint first."""
+    return Bundle(log).edit(lambda b: b.signatures.insert(0, Bundle(log, signer=KEY).signatures[0]))
 
 
 def write():
@@ -112,10 +113,16 @@ def valid():
         vector(f"empty_range_{name}", "no record is proved, only the checkpoint", Bundle(small(), first=at, end=at))
     vector("empty_range_of_a_full_tree", "all of a tree of 8 is one subtree", Bundle(grown(8), first=0, end=0))
     vector("rotated", "receipts of both keys; the checkpoint is the second's", Bundle(rotated()), trust=(NEXT.id,))
-    vector("rotated_both_trusted", "one trusted key is enough", Bundle(rotated(), B), trust=(KEY.id, NEXT.id))
+    vector("rotated_both_trusted", "a retired key may be trusted too", Bundle(rotated(), B), trust=(KEY.id, NEXT.id))
+    vector("rotated_signed_by_both", "a line of the retired key beside that of the last one means nothing", signed_by_both(rotated()), trust=(NEXT.id,))
     vector("rotated_before_the_second", "of a size at which there was one key", Bundle(rotated(), size=7))
     late = small().activated(NEXT, active_from=START + 10**6).tombstone("file:8").checked(B, "allow", "authorization_granted_scope_active")
     vector("activated_for_later", "the first key signs receipts until the second's time", Bundle(late), trust=(NEXT.id,))
+    hidden = Bundle(rotated(), A, first=5, end=8, keys=[1], signer=KEY)
+    vector("key_left_out_where_hidden", "whether a hidden record activates a key is not judged", hidden)
+    unlucky = small().tombstone("file:74065")
+    assert blake3(unlucky.specs[7]["body"])[:2] == b"\2\0"
+    vector("hidden_hash_like_an_activation", "the hash of a hidden body begins as an activation does", Bundle(unlucky, A))
     extension = "an extension\nallowlog/no origin\n\u2014 no signature\n"
     vector("checkpoint_extended", "lines behind the root are signed and mean nothing", Bundle(small(), extension=extension))
     names = [w.vkey() for w in (W1, W2, W3)]

@@ -91,9 +91,10 @@ export class BundleVerifier {
     const head = isEnded ? parseHead(objectOf(bytes)) : null;
     check(head !== null, "malformed_bundle");
     const { checkpoint } = head;
-    const trusted = head.keys.filter((key) => this.#trust === null || this.#trust.includes(key.id));
-    head.signer = trusted.find((key) => isSignedBy(checkpoint, checkpoint.origin, key.publicKey));
-    check(head.signer !== undefined, "untrusted_checkpoint");
+    const signer = head.keys.at(-1);
+    const isTrusted = signer !== undefined && (this.#trust === null || this.#trust.includes(signer.id));
+    check(isTrusted && isSignedBy(checkpoint, checkpoint.origin, signer.publicKey), "untrusted_checkpoint");
+    head.signer = signer;
     check(BigInt(head.end) <= checkpoint.size, "malformed_bundle");
     const [before, after] = [sizesBefore(head.first), sizesAfter(head.end, checkpoint.size)];
     check(before.length === head.before.length && after.length === head.after.length, "malformed_bundle");
@@ -128,6 +129,7 @@ export class BundleVerifier {
       this.#countHidden();
     } else {
       check(equal(record.subject, subjectOf(line.event.authorization)), "wrong_subject", index);
+      check(line.event.signingKey === null || this.#isListed(record), "unlisted_key", index);
       check(line.event.hasReceipt || isZero(record.receiptHash), "wrong_receipt", index);
       check(!line.event.hasReceipt || !isZero(record.receiptHash), "wrong_receipt", index);
       this.#checkReceipt(line, index);
@@ -150,6 +152,10 @@ export class BundleVerifier {
   #checkLink(record, index) {
     if (index === 0) check(isZero(record.previous), "broken_link", 0);
     else if (this.#before !== null) check(equal(record.previous, this.#before.hash), "broken_link", index - 1);
+  }
+
+  #isListed(activation) {
+    return this.#head.keys.some(({ record }) => record.index === activation.index);
   }
 
   #checkReceipt({ record, event, receipt }, index) {

@@ -22,7 +22,7 @@ const OF_A_RECEIPT = {
 
 const OF_A_BUNDLE = {
   malformed_bundle: "the head cannot be read as that of a bundle of evidence",
-  untrusted_checkpoint: "no trusted key has signed the checkpoint",
+  untrusted_checkpoint: "the latest signing key has not signed the checkpoint, or is not trusted",
   bad_key_proof: "a signing key is not in the tree at the place that is claimed",
   too_few_witnesses: "fewer witnesses than were asked for have cosigned the checkpoint",
   another_log: "this is not the log of the earlier checkpoint: its history was rewritten, or it is another one",
@@ -37,6 +37,7 @@ const OF_A_RECORD = {
   broken_link: "the record that follows carries another hash than this one's",
   time_goes_back: "the record is older than the one before it",
   wrong_subject: "the record is said to be about another authorization than it is",
+  unlisted_key: "the record activates a signing key that the head leaves out",
   missing_receipt: "its receipt is missing",
   wrong_receipt: "the receipt is not the one that the record was made with: it was altered, or belongs to another record",
   extra_records: "more records are there than the bundle claims to hold",

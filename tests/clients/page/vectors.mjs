@@ -57,6 +57,12 @@ test("every bundle gets its code and its index", async () => {
   assert.ok(counts.valid >= 20 && counts.invalid >= 100, JSON.stringify(counts));
 });
 
+test("whoever trusts nobody is told only of what the last key has signed", () => {
+  const codeOf = (name) => verifyBundle(text(`evidence/${name}.jsonl`), { trust: null }).fault?.code ?? "valid";
+  assert.equal(codeOf("rotated"), "valid");
+  for (const name of ["signature_by_the_retired_key", "keys_empty"]) assert.equal(codeOf(name), "untrusted_checkpoint", name);
+});
+
 test("an earlier checkpoint is of the same log or of another", () => {
   let compared = 0;
   for (const file of list("evidence/")) {
