@@ -49,6 +49,7 @@ struct Tenant {
 }
 
 fn main() {
+    http::tls::install();
     let (time, rate) = if fixture::measures() { (Duration::from_secs(10), CHECKS_PER_SECOND) } else { (Duration::from_millis(600), 200) };
     let directory = fixture::directory();
     let data = directory.path().join("data");
