@@ -1,7 +1,7 @@
 //! Checkpoints: signed commitments to the tree of each workspace. [`Checkpoints`] holds the last one that was published;
 //! `follower` makes them, `ledger` remembers what was signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use allowlog_projections::state::{SigningKey, State};
@@ -81,6 +81,8 @@ pub struct Checkpoints {
     pub tiles: Arc<Tiles>,
     published: RwLock<BTreeMap<WorkspaceId, Arc<Published>>>,
     position: watch::Sender<u64>,
+    /// Workspaces whose next checkpoint is not merely a matter of time.
+    held_up: RwLock<BTreeSet<WorkspaceId>>,
 }
 
 /// A checkpoint with the signatures that were asked for.
@@ -97,7 +99,7 @@ pub struct Published {
 impl Checkpoints {
     /// None yet.
     pub fn new(tiles: Arc<Tiles>) -> Self {
-        Self { tiles, published: RwLock::default(), position: watch::Sender::new(0) }
+        Self { tiles, published: RwLock::default(), position: watch::Sender::new(0), held_up: RwLock::default() }
     }
 
     /// The last one of a workspace, once there is one.
@@ -114,7 +116,17 @@ impl Checkpoints {
         self.position.send_replace(position);
     }
 
+    /// Whether something stands in the way of the next checkpoint of a workspace; the telemetry says what.
+    pub fn is_held_up(&self, workspace_id: WorkspaceId) -> bool {
+        self.held_up.read().unwrap_or_else(PoisonError::into_inner).contains(&workspace_id)
+    }
+
+    fn hold_up(&self, workspace_id: WorkspaceId) {
+        self.held_up.write().unwrap_or_else(PoisonError::into_inner).insert(workspace_id);
+    }
+
     fn publish(&self, workspace_id: WorkspaceId, published: Published) {
+        self.held_up.write().unwrap_or_else(PoisonError::into_inner).remove(&workspace_id);
         self.published.write().unwrap_or_else(PoisonError::into_inner).insert(workspace_id, Arc::new(published));
     }
 }

@@ -134,6 +134,14 @@ fn say(line: impl Display) -> io::Result<()> {
     }
 }
 
+/// A text of a stranger's, as it may be shown: nothing in it steers a terminal, breaks a line or turns its direction.
+fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// A runtime for the commands that need one.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     // Answers come from the writer's thread, by way of the global queue. Whoever is answered goes before whoever only begins

@@ -160,6 +160,11 @@ impl DataDir {
         self.path.join("tiles")
     }
 
+    /// What says which checkpoints were signed.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
     /// Where snapshots are.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")

@@ -67,11 +67,17 @@ pub fn open(
     let snapshots = Arc::new(Snapshots::new(Arc::clone(&options.files), directory.snapshots(), master.snapshot_key()));
     let store = Arc::new(DiskStore::open(directory.path(), options)?);
     let twin = options_archive.map(|archive| archive.join("checkpoints"));
-    let ledger = Ledger::open(directory.path().join("checkpoints"), twin)?;
+    let ledger = Ledger::open(directory.checkpoints(), twin)?;
     let replaying = Stopwatch::start();
     let (replayed, snapshot) = snapshots.replay(&*store, progress)?;
     metrics().started(path.to_owned(), replayed.chain.next_sequence().saturating_sub(snapshot), &replaying);
     check_keys(&keyring, &replayed.state)?;
+    if ledger.is_empty() && replayed.chain.next_sequence() > 0 {
+        tracing::warn!(
+            "it is not known which checkpoints of this log were signed, as after a restore into another directory; if it lacks records that \
+             others have seen, only witnesses can tell"
+        );
+    }
     if !accepts_rollback {
         ledger.check(&replayed.state)?;
     }

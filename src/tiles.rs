@@ -48,8 +48,11 @@ impl Tiles {
     /// # Errors
     /// If they are not all there, or are damaged.
     pub fn entries(&self, workspace_id: WorkspaceId, first: u64, count: u64) -> io::Result<Vec<u8>> {
-        let bytes = self.raw(workspace_id, 0, first / TILE_WIDTH)?;
-        self.checked(workspace_id, 0, first / TILE_WIDTH, bytes.chunks_exact(ENTRY_BYTES).map(leaf).collect())?;
+        let index = first / TILE_WIDTH;
+        let above = self.above(workspace_id, 0, index)?;
+        let bytes = self.raw(workspace_id, 0, index)?;
+        let hashes: Vec<Hash> = bytes.chunks_exact(ENTRY_BYTES).map(leaf).collect();
+        self.check(workspace_id, 0, index, &hashes, above)?;
         let wanted = range(first, count)?;
         let wanted = wanted.start.saturating_mul(ENTRY_BYTES)..wanted.end.saturating_mul(ENTRY_BYTES);
         Ok(bytes.get(wanted).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
@@ -92,30 +95,37 @@ impl Tiles {
 
     /// What is there of a tile. If it is full it must come to the hash that the level above has of it.
     fn tile(&self, workspace_id: WorkspaceId, level: u32, index: u64) -> io::Result<Vec<Hash>> {
+        // Read first: it is written when the tile is whole, so that a tile that grows meanwhile is not taken for a damaged one.
+        let above = self.above(workspace_id, level, index)?;
         let bytes = self.raw(workspace_id, level, index)?;
-        let hashes = if level == 0 {
+        let hashes: Vec<Hash> = if level == 0 {
             bytes.chunks_exact(ENTRY_BYTES).map(leaf).collect()
         } else {
             bytes.as_chunks().0.iter().map(|hash| Hash(*hash)).collect()
         };
-        self.checked(workspace_id, level, index, hashes)
+        self.check(workspace_id, level, index, &hashes, above)?;
+        Ok(hashes)
     }
 
-    fn checked(&self, workspace_id: WorkspaceId, level: u32, index: u64, hashes: Vec<Hash>) -> io::Result<Vec<Hash>> {
+    /// The hash that the level above has of a tile, once it is full.
+    fn above(&self, workspace_id: WorkspaceId, level: u32, index: u64) -> io::Result<Option<Hash>> {
         let mut above = [0; HASH_BYTES];
-        let level_above = level.saturating_add(1);
-        let found =
-            File::open(self.file(workspace_id, level_above)).and_then(|file| file.read_exact_at(&mut above, place(index, HASH_BYTES)?));
-        match found {
-            Ok(()) if root(hashes.clone()) == Hash(above) => Ok(hashes),
-            Ok(()) => {
-                self.is_damaged.store(true, Ordering::Relaxed);
-                Err(io::Error::new(io::ErrorKind::InvalidData, format!("tile {index} of level {level} of `{workspace_id}` is damaged")))
-            }
-            // It is the last one, whose hashes go into the root that is compared before it is signed.
-            Err(error) if is_damage(&error) => Ok(hashes),
+        let file = File::open(self.file(workspace_id, level.saturating_add(1)));
+        match file.and_then(|file| file.read_exact_at(&mut above, place(index, HASH_BYTES)?)) {
+            Ok(()) => Ok(Some(Hash(above))),
+            Err(error) if is_damage(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses hashes that do not come to the one above. Where there is none they are of the last tile, whose hashes go into the
+    /// root that is compared before it is signed.
+    fn check(&self, workspace_id: WorkspaceId, level: u32, index: u64, hashes: &[Hash], above: Option<Hash>) -> io::Result<()> {
+        if above.is_none_or(|above| root(hashes.to_vec()) == above) {
+            return Ok(());
+        }
+        self.is_damaged.store(true, Ordering::Relaxed);
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("tile {index} of level {level} of `{workspace_id}` is damaged")))
     }
 
     /// Whether something damaged was met since this was last asked.
@@ -223,4 +233,38 @@ fn range(first: u64, count: u64) -> io::Result<std::ops::Range<usize>> {
 
 fn place(first: u64, width: usize) -> io::Result<u64> {
     u64::try_from(width).ok().and_then(|width| first.checked_mul(width)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn a_tile_that_fills_while_it_is_read_is_no_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let tiles = Tiles::open(directory.path().to_owned()).unwrap();
+        let entries: Vec<u8> = (0..TILE_WIDTH).flat_map(|n| [u8::try_from(n).unwrap(); ENTRY_BYTES]).collect();
+        let above = root(entries.chunks_exact(ENTRY_BYTES).map(leaf).collect());
+        for n in 0..300_u128 {
+            let id = WorkspaceId::from_bytes(n.to_be_bytes());
+            let (most, last) = entries.split_at(entries.len() - ENTRY_BYTES);
+            tiles.write(id, 0, 0, ENTRY_BYTES, most).unwrap();
+            let is_full = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !is_full.load(Ordering::SeqCst) {
+                        tiles.tile(id, 0, 0).unwrap();
+                        tiles.entries(id, 0, 1).unwrap();
+                    }
+                });
+                tiles.write(id, 0, TILE_WIDTH - 1, ENTRY_BYTES, last).unwrap();
+                tiles.write(id, 1, 0, HASH_BYTES, &above.0).unwrap();
+                is_full.store(true, Ordering::SeqCst);
+            });
+            assert_eq!(tiles.tile(id, 0, 0).unwrap().len(), 256);
+            assert!(!tiles.was_damaged());
+        }
+    }
 }

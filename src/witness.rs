@@ -71,10 +71,14 @@ pub enum WitnessError {
     #[error("`{0}` holds no witness's key; restore it")]
     NoKey(PathBuf),
     /// Others depend on the key that is gone.
-    #[error("`{0}` is missing, and checkpoints beside it were cosigned with it; restore it")]
+    #[error(
+        "`{0}` is missing, and checkpoints beside it were cosigned with it; put the very same key back, or take a new directory, and thereby a new key"
+    )]
     KeyGone(PathBuf),
     /// A witness that has forgotten could be led to cosign another history.
-    #[error("`{path}` cannot be trusted: {problem}; restore it, since a witness that forgets is none")]
+    #[error(
+        "`{path}` cannot be trusted: {problem}; what a backup has may be older, and a witness that forgets is none: take a new directory, and thereby a new key"
+    )]
     Held {
         /// The file.
         path: PathBuf,

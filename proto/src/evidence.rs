@@ -315,10 +315,11 @@ impl Verifier {
     /// Check 7.
     fn is_about(&self, stored: &Stored<'_>) -> Result<(), Fault> {
         let sentence = match stored.body {
-            Some((_, beginning)) if stored.header.subject == beginning.authorization_id.map(subject_of).unwrap_or_default() => {
-                return Ok(());
+            Some((_, beginning)) if stored.header.subject != beginning.authorization_id.map(subject_of).unwrap_or_default() => {
+                "the header of the record does not name the authorization that its body is about"
             }
-            Some(_) => "the header of the record does not name the authorization that its body is about",
+            Some(_) if self.subject.is_none_or(|subject| subject == stored.header.subject) => return Ok(()),
+            Some(_) => "a record that is not about the story's authorization stands in it as if it were",
             None if self.subject != Some(stored.header.subject) => return Ok(()),
             None => "a record of the story is hidden",
         };

@@ -274,7 +274,7 @@ pub fn cosigned_message(seconds: u64, checkpoint_text: &str) -> String {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+')
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 fn verifies(key: &VerifierKey, message: &str, signature: &[u8]) -> bool {

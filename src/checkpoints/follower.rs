@@ -31,6 +31,10 @@ const SUBMITTED_MAX: usize = 64;
 /// Below the threads that answer, as signing is.
 const NICE: i32 = 5;
 
+/// What an operator can do about a log that is not what a witness has seen.
+const WAY_OUT: &str = "`allowlog restore` brings back what is missing from a newer copy; if this is the log to go on with, \
+                       `serve --accept-rollback` does, and publishes what enough witnesses still cosign";
+
 /// What the follower works with.
 pub struct Checkpointing {
     tiling: Tiling,
@@ -157,7 +161,7 @@ impl Checkpointing {
             match self.allowed(*workspace_id, head) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
-                Err(Refusal::Later(problem) | Refusal::Never(problem)) => tell(&mut self.told, *workspace_id, problem),
+                Err(Refusal::Later(problem) | Refusal::Never(problem)) => tell(&self.checkpoints, &mut self.told, *workspace_id, problem),
             }
         }
         let noted: Vec<_> =
@@ -266,12 +270,12 @@ impl Checkpointing {
         let quorum = witnesses.quorum();
         let problem = match (collected.behind.first(), collected.forked.first()) {
             (Some((witness, held)), _) => Some(format!(
-                "the log was set back: witness `{witness}` has cosigned {held} records of workspace `{id}`, and the log has {size}; \
-                 `allowlog restore` brings back what is missing"
+                "the log was set back, or goes on elsewhere: witness `{witness}` has cosigned {held} records of workspace `{id}`, and the \
+                 log has {size}; {WAY_OUT}"
             )),
-            (None, Some(witness)) => {
-                Some(format!("the log is another one: witness `{witness}` has cosigned other records of workspace `{id}` than the log has"))
-            }
+            (None, Some(witness)) => Some(format!(
+                "the log is another one: witness `{witness}` has cosigned other records of workspace `{id}` than the log has; {WAY_OUT}"
+            )),
             (None, None) => None,
         };
         let against = collected.behind.len().saturating_add(collected.forked.len());
@@ -288,7 +292,7 @@ impl Checkpointing {
             self.publish(signed);
         } else if let Some((witness, reason)) = collected.unreachable.first() {
             let missing = format!("{} of {quorum} witnesses have cosigned; `{witness}`: {reason}", collected.cosignatures.len());
-            tell(&mut self.told, id, missing);
+            tell(&self.checkpoints, &mut self.told, id, missing);
         }
     }
 
@@ -306,7 +310,7 @@ impl Checkpointing {
         if let Some(latch) = self.witnesses.as_ref().and_then(|cosigning| cosigning.latch.as_ref()) {
             latch.shut(&problem);
         }
-        tell(&mut self.told, workspace_id, problem);
+        tell(&self.checkpoints, &mut self.told, workspace_id, problem);
     }
 
     fn publish(&mut self, Signed { workspace_id, published }: Signed) {
@@ -331,7 +335,8 @@ enum Refusal {
     Never(String),
 }
 
-fn tell(told: &mut BTreeMap<WorkspaceId, String>, workspace_id: WorkspaceId, problem: String) {
+fn tell(checkpoints: &Checkpoints, told: &mut BTreeMap<WorkspaceId, String>, workspace_id: WorkspaceId, problem: String) {
+    checkpoints.hold_up(workspace_id);
     if told.get(&workspace_id) != Some(&problem) {
         tracing::error!(checkpoint.workspace = %workspace_id, checkpoint.problem = problem, "no checkpoint is published");
         told.insert(workspace_id, problem);

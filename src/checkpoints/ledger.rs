@@ -104,6 +104,11 @@ impl Ledger {
         self.last.get(&workspace_id).copied()
     }
 
+    /// Whether nothing is known to have been signed.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_empty()
+    }
+
     /// Refuses a log that does not have all that was signed.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use allowlog_proto::time::Timestamp;
 use clap::{Args, Subcommand};
 
 use super::client::{Client, workspace_id};
-use super::{Outcome, complain, master_key, progress, runtime, say};
+use super::{Outcome, complain, master_key, plain, progress, runtime, say};
 use crate::app::App;
 use crate::evidence::{Bundle, Request};
 use crate::opening::open;
@@ -143,7 +143,8 @@ impl Export {
         query.extend(self.to.iter().map(|to| format!("to={to}")));
         let bar = progress::bytes("fetching");
         let mut whole = Whole { out, lines: 0, expected: None, head: Vec::new(), workspace: self.what.workspace };
-        client.fetch(&format!("v1/evidence?{}", query.join("&")), &mut whole, |bytes| bar.set_position(bytes))?;
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        client.fetch(&format!("v1/evidence{query}"), &mut whole, |bytes| bar.set_position(bytes))?;
         bar.finish_and_clear();
         whole.finish()
     }
@@ -236,10 +237,13 @@ impl Verify {
     fn run(self) -> Outcome {
         let verified = self.open().map_err(Into::into).and_then(|(file, length)| self.verify(file, length));
         match verified {
-            Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+            Ok(Ok(conclusion)) => {
+                say(conclusion)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Ok(Err(fault)) => {
                 let at = fault.index.map(|index| format!(" at record {index}")).unwrap_or_default();
-                say(format_args!("INVALID{at}: {} ({})", fault.sentence, fault.code.as_str()))?;
+                say(format_args!("INVALID{at}: {} ({})", plain(&fault.sentence), fault.code.as_str()))?;
                 Ok(ExitCode::from(INVALID))
             }
             Err(problem) => {
@@ -259,12 +263,14 @@ impl Verify {
         Ok((Box::new(file), length))
     }
 
-    fn verify(&self, file: Box<dyn io::Read>, length: Option<u64>) -> Result<Result<(), Fault>, Box<dyn std::error::Error>> {
+    /// What the evidence comes to, in words.
+    fn verify(&self, file: Box<dyn io::Read>, length: Option<u64>) -> Result<Result<String, Fault>, Box<dyn std::error::Error>> {
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         let bar = progress::checked("verifying", length);
         let quorum = self.quorum.unwrap_or(self.witnesses.len());
-        read_line(&mut lines, &mut line)?;
+        let unreadable = |error: io::Error| format!("cannot read `{}`: {error}", self.evidence.display());
+        read_line(&mut lines, &mut line).map_err(unreadable)?;
         let mut verifier = match Verifier::open(&line, &self.trusted, &self.witnesses, quorum) {
             Ok(verifier) => verifier,
             Err(fault) => return Ok(Err(fault)),
@@ -277,28 +283,26 @@ impl Verify {
             verifier = verifier.expect_earlier(size, root);
         }
         let mut story = story::Story::new(verifier.authorization_id());
-        let mut bytes = line.len();
+        let (mut bytes, mut last) = (line.len(), None);
         loop {
-            read_line(&mut lines, &mut line)?;
+            read_line(&mut lines, &mut line).map_err(unreadable)?;
             if line.is_empty() {
                 break;
             }
             match verifier.record(&line).and_then(says_what_it_records) {
-                Ok(record) if !self.quiet => bar.suspend(|| story.tell(&record).map_or(Ok(()), say))?,
-                Ok(_) => {}
+                Ok(record) => {
+                    last = Some(record.time);
+                    if !self.quiet {
+                        bar.suspend(|| story.tell(&record).map_or(Ok(()), say))?;
+                    }
+                }
                 Err(fault) => return Ok(Err(fault)),
             }
             bytes = bytes.saturating_add(line.len());
             bar.set_position(u64::try_from(bytes).unwrap_or(u64::MAX));
         }
         bar.finish_and_clear();
-        Ok(match verifier.finish() {
-            Ok(verdict) => {
-                say(conclusion(&verdict))?;
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        })
+        Ok(verifier.finish().and_then(|verdict| compared(&verdict).map(|()| conclusion(&verdict, last))))
     }
 
     /// The checkpoint that was kept. Who signed it is not asked: it is the caller's own.
@@ -310,8 +314,24 @@ impl Verify {
     }
 }
 
+/// Whoever names an earlier checkpoint wants it compared.
+fn compared(verdict: &Verdict) -> Result<(), Fault> {
+    let Verdict { first, end, size, earlier, .. } = verdict;
+    match earlier {
+        Continuity::NotAsked | Continuity::Proved => Ok(()),
+        Continuity::NotJudged => Err(Fault {
+            code: Code::AnotherLog,
+            index: None,
+            sentence: format!(
+                "the earlier checkpoint cannot be compared: its size lies neither within {first} to {end} nor is it {size}, that of this one; \
+                 if it is larger, the log was set back or this evidence is older, and if it is smaller, export from further back"
+            ),
+        }),
+    }
+}
+
 /// A line with its end, nothing at the end of the file.
-fn read_line(from: &mut impl io::BufRead, line: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+fn read_line(from: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<()> {
     line.clear();
     // One byte more than a line may have, so that it is seen to be too long.
     let limit = u64::try_from(EVIDENCE_LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
@@ -332,7 +352,7 @@ fn says_what_it_records(line: Line) -> Result<Line, Fault> {
 }
 
 /// What the evidence comes to.
-fn conclusion(verdict: &Verdict) -> String {
+fn conclusion(verdict: &Verdict, last: Option<Timestamp>) -> String {
     let Verdict { workspace_id, authorization_id, first, end, hidden, size, signed_by, cosigned, earlier, begins_with_grant, .. } = verdict;
     let mut text = match (end.checked_sub(1).filter(|_| first < end), authorization_id) {
         (None, _) => format!("VALID: no record of workspace {workspace_id}, before record {first}"),
@@ -341,7 +361,11 @@ fn conclusion(verdict: &Verdict) -> String {
             format!("VALID: records {first} to {last} of workspace {workspace_id}, of which {hidden} are not about {id}")
         }
     };
-    text += &format!("\n  under a checkpoint of {size} records, signed by {signed_by}");
+    let records = if *size == 1 { "record" } else { "records" };
+    text += &format!("\n  under a checkpoint of {size} {records}, signed by {signed_by}");
+    if let Some(last) = last {
+        text += &format!("\n  the last of them is of {last}");
+    }
     for (witness, seconds) in cosigned {
         let time = Timestamp::from_ms(seconds.saturating_mul(1000)).map(|time| time.to_string()).unwrap_or_default();
         text += &format!("\n  cosigned by {} at {time}", witness.name());
@@ -352,12 +376,8 @@ fn conclusion(verdict: &Verdict) -> String {
     if !verdict.reaches_end() {
         text += "\n  NOTE: it ends before the checkpoint does: what came behind is not shown";
     }
-    match earlier {
-        Continuity::NotAsked => {}
-        Continuity::Proved => text += "\n  it is the log of the earlier checkpoint",
-        Continuity::NotJudged => {
-            text += "\n  NOTE: the earlier checkpoint is of a size that lies outside of these records: it was not compared"
-        }
+    if *earlier == Continuity::Proved {
+        text += "\n  it is the log of the earlier checkpoint";
     }
     text
 }

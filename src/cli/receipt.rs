@@ -15,7 +15,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::VerifyingKey;
 
 use super::audit::verifier_key;
-use super::{Outcome, complain, say};
+use super::{Outcome, complain, plain, say};
 use crate::clock::Clock;
 
 /// The receipt is not genuine.
@@ -72,7 +72,7 @@ impl Receipt {
         let field = |name| document.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).unwrap_or("?");
         let now = Clock::Wall.now();
         if let Err(invalid) = verify(&document, &trusted, workspace.as_deref(), now) {
-            say(format_args!("invalid: {}: {invalid}", invalid.code()))?;
+            say(plain(&format!("invalid: {}: {invalid}", invalid.code())))?;
             return Ok(ExitCode::from(INVALID));
         }
         let [id, decision, reason, issued_at] = ["receipt_id", "decision", "reason", "issued_at"].map(field);
@@ -85,7 +85,7 @@ impl Receipt {
             match signer.map(prove) {
                 Some(Ok(proved)) => verdict += &format!(", record {} of {} in the log", proved.index, proved.size),
                 Some(Err(unproved)) => {
-                    say(format_args!("invalid: {unproved}"))?;
+                    say(plain(&format!("invalid: {unproved}")))?;
                     return Ok(ExitCode::from(INVALID));
                 }
                 None => {
@@ -94,7 +94,7 @@ impl Receipt {
                 }
             }
         }
-        say(verdict)?;
+        say(plain(&verdict))?;
         Ok(ExitCode::SUCCESS)
     }
 }

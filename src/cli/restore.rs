@@ -60,6 +60,12 @@ impl Restore {
         if !AdminToken::is_kept(&directory) {
             notes.push("there is no admin token: `allowlog admin-token rotate` draws one; no backup has it".to_owned());
         }
+        if !directory.checkpoints().exists() {
+            notes.push(
+                "it is not known which checkpoints were signed after this copy was made; if there were any, only witnesses can tell"
+                    .to_owned(),
+            );
+        }
         say(json!({
             "records": chain.next_sequence(),
             "head": chain.frame_hash(),

@@ -62,8 +62,8 @@ pub struct Serve {
     witnesses: Vec<Witness>,
     /// How many witnesses must have cosigned a checkpoint before it is published
     /// [default: more than half of them]
-    #[arg(long, env = "ALLOWLOG_WITNESS_QUORUM", value_name = "N", requires = "witnesses")]
-    witness_quorum: Option<usize>,
+    #[arg(long, env = "ALLOWLOG_WITNESS_QUORUM", value_name = "N", requires = "witnesses", value_parser = clap::value_parser!(u8).range(1..))]
+    witness_quorum: Option<u8>,
     /// Where the API listens
     #[arg(long, env = "ALLOWLOG_LISTEN", default_value = "127.0.0.1:8700", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -125,7 +125,7 @@ impl Serve {
     /// Who is to cosign, if anybody is.
     fn witnesses(&self) -> Result<Option<Witnesses>, WitnessesError> {
         let count = self.witnesses.len();
-        let quorum = self.witness_quorum.unwrap_or(count / 2 + 1);
+        let quorum = self.witness_quorum.map_or(count / 2 + 1, usize::from);
         if count == 0 { Ok(None) } else { Witnesses::new(self.witnesses.clone(), quorum).map(Some) }
     }
 

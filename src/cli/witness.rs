@@ -113,7 +113,8 @@ async fn reload(mut hangup: Signal, witness: Arc<Cosigner>, keys: Vec<String>, f
 fn trust(keys: &[String], file: Option<&Path>) -> Result<Trust, String> {
     let mut trust = Trust::nobody();
     for key in keys {
-        trust.add(key)?;
+        // What a server lists is a line for each key it ever had.
+        trust.add_list(key)?;
     }
     if let Some(file) = file {
         let list = std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;

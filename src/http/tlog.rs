@@ -161,7 +161,16 @@ async fn published(app: &App, id: Result<String, PathRejection>) -> Result<(Work
         return Ok((id, published));
     }
     let is_there = app.engine.read(move |state, _| state.workspace(id).is_some()).await?;
-    Err(if is_there { ApiError::unavailable("There is no checkpoint of this workspace yet; try again shortly") } else { unknown() })
+    Err(if is_there { not_yet(app, id) } else { unknown() })
+}
+
+/// What is asked for is not under a checkpoint yet, which is a matter of less than a second, or of the operator.
+pub(super) fn not_yet(app: &App, workspace_id: WorkspaceId) -> ApiError {
+    ApiError::unavailable(if app.checkpoints.is_held_up(workspace_id) {
+        "No checkpoint of this workspace can be published at the moment; the server's operator is told why"
+    } else {
+        "No checkpoint covers it yet; try again shortly"
+    })
 }
 
 /// Reads the trees beside the threads that answer.

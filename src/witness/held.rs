@@ -1,6 +1,6 @@
 //! What a witness holds: for each log the checkpoint it cosigned last, in memory and in a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub type Place = Arc<Mutex<Option<Cosigned>>>;
 /// Every log's place.
 pub struct Held {
     directory: PathBuf,
+    /// The names of all files, in a file of its own, so that one that is gone is missed.
+    list: PathBuf,
+    listed: Lock<BTreeSet<String>>,
     places: Lock<BTreeMap<OriginHash, Place>>,
 }
 
@@ -80,7 +83,19 @@ impl Held {
             }
             places.insert(hash(&origin), Arc::new(Mutex::new(Some(cosigned))));
         }
-        Ok(Self { directory, places: Lock::new(places) })
+        let list = directory.with_file_name("known");
+        let found: BTreeSet<String> = places.keys().map(file_name).collect();
+        let listed = match fs::read_to_string(&list) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            listed => listed.map_err(|e| unusable(&list, &e))?,
+        };
+        if let Some(gone) = listed.lines().find(|name| !found.contains(*name)) {
+            return Err(unusable(&directory.join(gone), &"it is gone, and what was cosigned stood there"));
+        }
+        let this = Self { directory, list, listed: Lock::new(found), places: Lock::new(places) };
+        // A crash between the two writes has left the list the shorter one.
+        this.write_list(&this.listed()).map_err(|e| unusable(&this.list, &e))?;
+        Ok(this)
     }
 
     /// The place of this log, made if need be.
@@ -98,7 +113,23 @@ impl Held {
     /// # Errors
     /// If it cannot be written; then the file holds this checkpoint or the one before.
     pub fn keep(&self, origin: &str, cosigned: &Cosigned) -> Result<(), DataDirError> {
-        write_durably(&self.directory.join(file_name(&hash(origin))), cosigned.note.as_bytes())
+        let name = file_name(&hash(origin));
+        write_durably(&self.directory.join(&name), cosigned.note.as_bytes())?;
+        let mut listed = self.listed();
+        if !listed.contains(&name) {
+            listed.insert(name);
+            self.write_list(&listed)?;
+        }
+        Ok(())
+    }
+
+    fn write_list(&self, names: &BTreeSet<String>) -> Result<(), DataDirError> {
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        write_durably(&self.list, text.as_bytes())
+    }
+
+    fn listed(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<OriginHash, Place>> {

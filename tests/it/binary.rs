@@ -1,5 +1,6 @@
 //! The real binary over a real socket.
 
+mod audit;
 mod budget;
 mod commands;
 mod edge;

@@ -12,6 +12,8 @@ use allowlog_proto::id::AuthorizationId;
 use allowlog_proto::reason::Decision;
 use allowlog_proto::record::Record;
 
+use crate::cli::plain;
+
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What was told so far.
@@ -36,8 +38,7 @@ impl Story {
         {
             text += &format!("  [{id}]");
         }
-        // Strings of strangers must not steer a terminal.
-        Some(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
+        Some(plain(&text))
     }
 
     fn what(&mut self, record: &Record) -> String {

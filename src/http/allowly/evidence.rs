@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use crate::app::App;
 use crate::evidence::{Bundle, EvidenceError, Request};
 use crate::http::openapi::Entry;
-use crate::http::{ApiError, call, streaming};
+use crate::http::{ApiError, call, streaming, tlog};
 use crate::telemetry::blocking;
 
 const MEDIA_TYPE: &str = "application/jsonl";
@@ -32,10 +32,11 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
     let unknown = || ApiError::not_found("authorization");
     let authorization_id = authorization_id.map(|id| AuthorizationId::parse(&id).ok_or_else(unknown)).transpose()?;
     let request = Request { workspace_id, keys, authorization_id, from, to };
+    let held = app.clone();
     let prepared = blocking(move || Bundle::prepare(Arc::clone(&app.store), Arc::clone(&app.keyring), &app.checkpoints, request));
     let bundle = prepared.await.map_err(|_| ApiError::internal())?.map_err(|error| match error {
         EvidenceError::Unknown => unknown(),
-        EvidenceError::NotYet => ApiError::unavailable("No checkpoint covers it yet; try again shortly"),
+        EvidenceError::NotYet => tlog::not_yet(&held, workspace_id),
         EvidenceError::Store(error) => error.into(),
         EvidenceError::Io(error) => {
             tracing::error!(error = %error, "evidence could not be put together");

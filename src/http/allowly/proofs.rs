@@ -26,7 +26,7 @@ pub async fn by_id(State(app): State<App>, path: Result<Path<String>, PathReject
     let Located { record, hash, .. } = located.ok_or_else(unknown)?;
     let index = record.index;
     let Some(published) = app.checkpoints.latest(workspace_id).filter(|published| published.size > index) else {
-        return Err(ApiError::unavailable("No checkpoint covers the receipt yet; try again shortly"));
+        return Err(tlog::not_yet(&app, workspace_id));
     };
     let size = published.size;
     let hashes = tlog::read(&app, move |tiles| tiles.inclusion(workspace_id, index, size)).await?;
