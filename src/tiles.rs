@@ -251,14 +251,18 @@ mod tests {
             let id = WorkspaceId::from_bytes(n.to_be_bytes());
             let (most, last) = entries.split_at(entries.len() - ENTRY_BYTES);
             tiles.write(id, 0, 0, ENTRY_BYTES, most).unwrap();
-            let is_full = AtomicBool::new(false);
+            let (is_read, is_full) = (AtomicBool::new(false), AtomicBool::new(false));
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     while !is_full.load(Ordering::SeqCst) {
                         tiles.tile(id, 0, 0).unwrap();
+                        is_read.store(true, Ordering::SeqCst);
                         tiles.entries(id, 0, 1).unwrap();
                     }
                 });
+                while !is_read.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
                 tiles.write(id, 0, TILE_WIDTH - 1, ENTRY_BYTES, last).unwrap();
                 tiles.write(id, 1, 0, HASH_BYTES, &above.0).unwrap();
                 is_full.store(true, Ordering::SeqCst);
