@@ -47,9 +47,14 @@ def decode(text, size=None):
 # -- notes
 
 
+def is_name(name):
+    return re.fullmatch("[^\\s+\x00-\x1f\x7f-\x9f]+", name)
+
+
 def verifier(vkey):
     """Name, key id and public key of a verifier key."""
     name, key_id, data = vkey.split("+", 2)
+    assert is_name(name), f"{name!r} is no name of a key"
     key = decode(data, 33)
     assert key[0] == ED25519, "a key of Ed25519"
     assert hashlib.sha256(name.encode() + b"\n" + key).hexdigest()[:8] == key_id, "the key id is that of name and key"
@@ -70,8 +75,8 @@ def open_note(note, vkey):
     assert not re.search("[\x00-\x09\x0b-\x1f]", note), "no control characters in a note"
     text, good = text + "\n", 0
     for line in signatures[:-1].split("\n"):
-        match = re.fullmatch("\u2014 ([^\\s+]+) (\\S+)", line)
-        assert match, f"{line!r} is no signature line"
+        match = re.fullmatch("\u2014 (\\S+) (\\S+)", line)
+        assert match and is_name(match[1]), f"{line!r} is no signature line"
         data = decode(match[2])
         if (match[1], data[:4]) == (name, key_id):
             # Raises on a signature that is not the key's: such a note is refused, whatever other lines say.

@@ -112,6 +112,8 @@ def main():
 
     text = tlog.open_note(f"This is an example message.\n\n\u2014 example.com/foo {NOTE_SIGNATURE}\n", NOTE_VKEY)
     assert text == "This is an example message.\n", text
+    for character in " +\t\x7f\x85\x9f\u00a0":
+        assert not tlog.is_name(f"a{character}b") and tlog.is_name("a\u00ad\u200bb"), f"{character!r} in a name"
     assert tlog.groups(1234067) == "x001/x234/067" and tlog.groups(0) == "000" and tlog.groups(999_999) == "x999/999"
     assert re.fullmatch("tile/0/x001/234.p/17", tlog.tile_path(0, 1234, 17))
     for size in SIZES:

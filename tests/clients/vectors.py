@@ -3,6 +3,8 @@
     python3 vectors.py FOLDER
 """
 
+import base64
+import contextlib
 import io
 import json
 import subprocess
@@ -53,6 +55,17 @@ def of_proof(folder):
     return [f"{folder.name}: taken with line {place} as {other!r}" for place, other in taken if place < len(lines) - 1 or other]
 
 
+def of_witnesses():
+    """Names of verifier keys that hold what they must not, and the key id is right."""
+    public, taken = bytes(range(32)), []
+    for character in ["", "\u00ad", "\u200b", "+", " ", "\u00a0", *map(chr, [*range(32), *range(127, 160)])]:
+        name = f"a{character}b"
+        vkey = f"{name}+{verify.note_id(name, 4, public).hex()}+{base64.b64encode(bytes([4]) + public).decode()}"
+        with contextlib.suppress(ValueError):
+            taken.append(verify.witness_key(vkey)[0])
+    return [] if taken == ["ab", "a\u00adb", "a\u200bb"] else [f"names of verifier keys that are taken: {taken}"]
+
+
 def of_command(folder):
     """What the command line answers: 0 genuine, 1 not, 2 unreadable."""
     story, wrong = folder / "evidence" / "story.jsonl", []
@@ -61,7 +74,9 @@ def of_command(folder):
         receipt = lambda vector: file(scratch, json.loads((folder / vector).read_text())["receipt_text"])  # noqa: E731
         keys = ["--keys", folder / "keys.json"]
         for expected, said, arguments in [
-            (0, "genuine", [story, "--trust", *trust]),
+            (0, '"begins_with_grant": true', [story, "--trust", *trust]),
+            (0, '"begins_with_grant": false', [folder / "evidence" / "story_after_its_grant.jsonl", "--trust", *trust]),
+            (1, "wrong_subject at record 7", [folder / "evidence" / "story_shows_check_of_another.jsonl", "--trust", *trust]),
             (1, "untrusted_checkpoint", [story, "--trust", "key_" + "0" * 26]),
             (1, "untrusted_checkpoint", [story]),
             (1, '"wrong_hash", "index": 3', [folder / "evidence" / "altered_body.jsonl", "--json", "--trust", *trust]),
@@ -99,7 +114,7 @@ def main():
         vector, judged["bundles"] = json.loads(path.with_suffix(".json").read_text()), judged["bundles"] + 1
         if (found := of_bundle(path.read_bytes(), vector)) != vector["verdict"]:
             wrong.append(f"{path.name} ({vector.get('why')}) is {vector['verdict']}, found {found}")
-    wrong += of_proof(folder / "proof") + of_command(folder)
+    wrong += of_proof(folder / "proof") + of_witnesses() + of_command(folder)
     length = len(Path(verify.__file__).read_text().splitlines())
     wrong += [f"verify.py has {length} lines: too long to be read before it is run"] * (length > LINES_MAX)
     print(f"{judged['receipts']} receipts and {judged['bundles']} bundles judged, {len(wrong)} wrongly", *wrong, sep="\n  ")

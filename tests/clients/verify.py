@@ -19,7 +19,7 @@ HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", 
 EVENTS = [["workspace created", "workspace changed"], ["api key created", "api key revoked"], ["signing key activated"], ["granted", "revoked"], ["check"]]
 EVENTS += [["confirmation answered"], ["escalation resolved"], ["bundle created", "bundle deleted"], ["tombstone placed", "tombstone lifted"]]
 TIME = r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))"
-NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:[^\0-\x1f]+\n)*)\n((?:— [^\s+\0-\x1f]+ \S+\n){1,100})"
+NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:[^\0-\x1f]+\n)*)\n((?:— [^\s+\0-\x1f\x7f-\x9f]+ \S+\n){1,100})"
 PROOF = r"c2sp.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9][0-9]{0,19})((?:\n\S+)*)\n\n(.*)"
 
 class Fault(Exception):
@@ -79,7 +79,7 @@ def note_id(name, kind, public): return hashlib.sha256(name.encode() + bytes([10
 def witness_key(vkey):
     """Name and public key of a verifier key for cosignatures."""
     name, key_id, data = (vkey.split("+", 2) + ["", ""])[:3]
-    if not re.fullmatch(r"\S+", name) or not (key := unbase(data, 33)) or key[0] != 4 or note_id(name, 4, key[1:]).hex() != key_id:
+    if not re.fullmatch(r"[^\s\0-\x1f\x7f-\x9f]+", name) or not (key := unbase(data, 33)) or key[0] != 4 or note_id(name, 4, key[1:]).hex() != key_id:
         raise ValueError(f"`{vkey}` is no verifier key of a witness")
     return name, key[1:]
 class Checkpoint:
@@ -236,7 +236,7 @@ def check_record(line, i, head, keys, before):
     need(i > 0 or not any(link), "broken_link", "it names a record before it")
     need(not before or before[1][1] <= ms, "time_goes_back", "it is earlier than the record before it")
     named = blake3(b"allowlog.subject.v1\n" + about).digest()[:16] if about else bytes(16)
-    need((named == subject) == whole, "wrong_subject", "it is of the story and hidden, or not about what its header says")
+    need((named == subject) == whole and about == (story or about), "wrong_subject", "it is passed off as being of another authorization than it is")
     unlisted = whole and body[0] == 2 and all(unbase(key["record"])[17:25] != raw[17:25] for key in head["keys"])
     need(not unlisted, "unlisted_key", "it activates a signing key that is none of `keys`")
     fit = not whole or any(receipt_hash) == bool(receipt_id) and (receipt_id or "receipt" not in line)
@@ -252,7 +252,7 @@ def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
     """What a bundle proves. `tell` gets the hash, the header and the receipt of each record as soon as it is checked."""
     head = line_of(stream.readline(LINE_MAX + 1), "malformed_bundle")
     first, end, checkpoint, keys, signers = open_head(head, trust, witnesses, quorum)
-    before, granted, subtrees = None, False, [*zip(widths(0, first), map(unbase, head["before"]))]
+    before, begin, subtrees = None, None, [*zip(widths(0, first), map(unbase, head["before"]))]
     for i in range(first, end):
         need(line := stream.readline(LINE_MAX + 1), "missing_records", "the bundle ends before it", i)
         try:
@@ -260,13 +260,13 @@ def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
         except Fault as fault:
             raise Fault(fault.code, fault.why, i if fault.index is None else fault.index) from None
         subtrees.append((1, leaf(before[0] + before[1][3])))
-        granted |= before[2].get("event") == "authorization.create" and before[2]["authorization_id"] == head["authorization_id"]
+        begin = begin or head["authorization_id"] and before[1][5]
         tell(*before)
     need(not stream.read(1), "extra_records", "something is behind the last record", end)
     subtrees += zip(widths(end, checkpoint.size), map(unbase, head["after"]))
     need(root_of(subtrees) == checkpoint.root, "wrong_root", "these records are not those of the checkpoint")
     proved = {name: head[name] for name in ("workspace_id", "authorization_id", "first", "end")} | {"size": checkpoint.size, "witnesses": signers}
-    return proved | {"begins_with_grant": granted, "reaches_the_end": end == checkpoint.size}
+    return proved | {"begins_with_grant": (begin or b"")[:2] == b"\3\0", "reaches_the_end": end == checkpoint.size}
 def tell(own, fields, receipt):
     context, body = receipt.get("context", {}), fields[5]
     words = [repr(receipt[name])[1:-1] for name in ("decision", "scope", "resource", "reason", "user_id", "agent_id") if receipt.get(name)]

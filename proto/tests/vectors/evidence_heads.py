@@ -163,6 +163,12 @@ def checkpoints():
     stranger = signature_line("x", 1, STRANGER.public, bytes(64))
     vector("checkpoint_101_signatures", "at most 100", with_note(lambda n: n + stranger * 100), MALFORMED)
     vector("checkpoint_100_signatures", "100 are not too many", with_note(lambda n: n + stranger * 99))
+    for name, character in [("plus", "+"), ("no_break_space", "\u00a0"), ("next_line", "\u0085"), ("delete", "\x7f"), ("padding_character", "\u0080"), ("c1", "\u009f")]:
+        odd = signature_line(f"a{character}b", 1, STRANGER.public, bytes(64))
+        why = "a name holds neither white space nor control characters nor `+`"
+        vector(f"checkpoint_name_with_{name}", why, with_note(lambda n: n + odd), MALFORMED)  # noqa: B023
+    odd = signature_line("a\u00ad\u200b\u202eb", 1, STRANGER.public, bytes(64))
+    vector("checkpoint_name_with_format_characters", "they are no control characters", with_note(lambda n: n + odd))
     rest = 65536 - len(short().note_text) - 1 - sum(len(line.encode()) for line in short().signatures)
     vector("checkpoint_65536_bytes", "not too long", short(extension="x" * (rest - 1) + "\n"))
     vector("checkpoint_65537_bytes", "too long", short(extension="x" * rest + "\n"), MALFORMED)

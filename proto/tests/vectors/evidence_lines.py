@@ -4,9 +4,9 @@ is reported. Where a fault is the log's own, the log is consistent in all else: 
 
 import base64
 
-from evidence_log import START, Bundle, b64, named, record_hash, time_text, unpadded
+from evidence_log import START, Bundle, b64, named, record_hash, text_of, time_text, unpadded
 from evidence_heads import loose
-from evidence_vectors import A, B, KEY, NEXT, STRANGER, W1, grown, large, rotated, small, vector
+from evidence_vectors import A, B, C, KEY, NEXT, STRANGER, W1, grown, large, rotated, small, vector
 from reference import base64url, canonical
 
 MALFORMED, INDEX, HASH, LINK = "malformed_record", "wrong_index", "wrong_hash", "broken_link"
@@ -23,6 +23,7 @@ def write():
     altered_bytes()
     links_and_times()
     subjects()
+    shown_in_a_story()
     unlisted_keys()
     receipt_hashes()
     receipts_of_others()
@@ -264,6 +265,32 @@ def subjects():
     vector("subject_is_the_id", "a hash, not the id itself", Bundle(by_id, first=6, end=7), SUBJECT, 6)
 
 
+def shown(log, *places, story=A, **more):
+    """A story in which the lines of these places are those of the whole workspace."""
+    first = more.get("first", 0)
+    bundle, whole = Bundle(log, story, **more), Bundle(log, **more)
+    for place in places:
+        bundle.lines[place - first] = whole.lines[place - first]
+    return bundle
+
+
+def shown_in_a_story():
+    log = large()
+    near = lambda place: shown(log, place, first=max(0, place - 1), end=place + 2)  # noqa: E731
+    for place, name in [(4, "grant"), (7, "check"), (21, "confirmation"), (22, "resolution"), (23, "revoke")]:
+        assert log.specs[place]["subject_of"] == B
+        vector(f"story_shows_{name}_of_another", "a genuine record of another authorization, unhidden", near(place), SUBJECT, place)
+    for place, name in [(0, "workspace"), (1, "activation"), (2, "api_key"), (5, "tombstone"), (8, "lifting"), (13, "bundle"), (20, "unknown_check")]:
+        assert log.specs[place]["subject_of"] is None
+        vector(f"story_shows_{name}", "a genuine record about no authorization, unhidden", near(place), SUBJECT, place)
+    vector("story_of_nobody_shows_a_grant", "a genuine record, in the story of nobody", shown(small(), 2, story=C), SUBJECT, 2)
+    vector("story_shows_others_first", "the first of several is named", shown(log, 8, 7, 5, first=5, end=9), SUBJECT, 5)
+    for story, name in [(A, "a_story"), (C, "a_story_of_nobody")]:
+        for first, at in [(0, 0), (2, 3 if story == A else 2), (3, 3)]:
+            named_so = Bundle(small(), first=first).edit(lambda b: b.head.update(authorization_id=text_of("auth_", story)))  # noqa: B023
+            vector(f"workspace_named_{name}_from_{first}", "a bundle of the workspace whose head names an authorization", named_so, SUBJECT, at)
+
+
 def without_rotation(log, first=ROTATION, **more):
     """A bundle whose head has the first key alone."""
     return Bundle(log, first=first, keys=[1], signer=KEY, **more)
@@ -274,8 +301,6 @@ def unlisted_keys():
     vector("key_unlisted", "an activation stands here that the head leaves out", without_rotation(log, end=8), UNLISTED, at)
     vector("key_unlisted_then_used", "before what it has signed", without_rotation(log, first=0), UNLISTED, at)
     vector("key_unlisted_first", "the first key is left out", Bundle(log, end=2, keys=[7]), UNLISTED, 1, trust=(NEXT.id,))
-    story = without_rotation(log, story=B).edit(lambda b: b.lines.__setitem__(0, without_rotation(log).lines[0]))
-    vector("key_unlisted_in_a_story", "it need not be shown, and is judged if it is", story, UNLISTED, at)
     again = small().activated(KEY, active_from=log.keys[0][2])
     vector("key_unlisted_with_a_listed_body", "it is the index that is listed, not the key", without_rotation(again), UNLISTED, at)
     forked_line = Bundle(small().activated(STRANGER), first=at).lines[0]
@@ -438,6 +463,7 @@ def precedence():
     vector("order_link_time", "before the time", log_of(at, over={"previous": one, "time": 0}), LINK, at - 1)
     vector("order_time_subject", "before the subject", log_of(at, over={"time": 0, "subject": bytes(16)}), TIME, at)
     vector("order_subject_receipt_hash", "before the receipt's hash", log_of(at, over={"subject": bytes(16), "receipt_hash": bytes(32)}), SUBJECT, at)
+    order_of_shown()
     one_ms = rotated().changed(ROTATION, over={"time": START})
     vector("order_time_unlisted", "the time before a key that is not listed", without_rotation(one_ms, first=6), TIME, ROTATION)
     unlisted = without_rotation(rotated().changed(ROTATION, subject_of=A))
@@ -465,3 +491,29 @@ def precedence():
     vector("order_record_extra", "records before the end", broken, "missing_receipt", 4)
     last = Bundle(small(), first=3, end=5, witnesses=[W1])
     vector("order_nothing_wrong", "and nothing at all", last, witnesses=[W1.vkey()], quorum=1)
+
+
+def order_of_shown():
+    """A record of somebody else that is shown in a story, and a second fault."""
+    one, at = bytes(31) + b"\1", CHECK
+    of_b = lambda **over: shown(small().changed(at, over=over), at, story=B, first=3, end=6)  # noqa: E731
+    line = lambda change: of_b().edit(lambda b: change(b.lines[1]))  # noqa: E731
+    vector("order_version_shown", "before what a story may show", of_b(version=2), MALFORMED, at)
+    vector("order_index_shown", "before what a story may show", of_b(index=9), INDEX, at)
+    vector("order_hash_shown", "before what a story may show", line(lambda ls: ls.update(hash="0" * 64)), HASH, at)
+    vector("order_link_shown", "before what a story may show", of_b(previous=one), LINK, at - 1)
+    vector("order_time_shown", "before what a story may show", of_b(time=0), TIME, at)
+    unlisted = without_rotation(rotated(), story=B).edit(lambda b: b.lines.__setitem__(0, without_rotation(rotated()).lines[0]))
+    vector("order_shown_unlisted", "what a story may show, before a key that is not listed", unlisted, SUBJECT, ROTATION)
+    vector("order_shown_receipt_hash", "before the receipt's hash", of_b(receipt_hash=bytes(32)), SUBJECT, at)
+    vector("order_shown_missing_receipt", "before a missing receipt", line(lambda ls: ls.pop("receipt")), SUBJECT, at)
+    vector("order_shown_receipt", "before the receipt", line(lambda ls: ls["receipt"].update(decision="deny")), SUBJECT, at)
+    unsigned = shown(resigned(version="1.1"), at, story=B, first=3, end=6)
+    vector("order_shown_receipt_checks", "before the receipt's own checks", unsigned, SUBJECT, at)
+    broken = shown(small().changed(at + 1, over={"previous": one}), at, story=B, first=3, end=6)
+    vector("order_shown_then_link", "a record's own fault before the link of the next", broken, SUBJECT, at)
+    extra = of_b().edit(lambda b: (b.lines.append(b.lines[0]), b.head.update(before=[b64(one)] * 2)))
+    vector("order_shown_end", "before the end", extra, SUBJECT, at)
+    hidden = Bundle(large(), A, first=6, end=12)
+    hidden.lines[0], hidden.lines[1] = Bundle(large(), B, first=6, end=7).lines[0], Bundle(large(), first=7, end=8).lines[0]
+    vector("order_hidden_own_shown_other", "the first of two that have changed roles", hidden, SUBJECT, 6)

@@ -7,6 +7,7 @@ It reads a bundle as a whole and says each rule as plainly as it can; it knows n
 import base64
 import hashlib
 import re
+import unicodedata
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -133,11 +134,16 @@ def checkpoint(head):
     need(re.fullmatch("0|[1-9][0-9]*", lines[1], re.ASCII) and int(lines[1]) < 2**64 and decoded(lines[2], 32), code)
     signatures = []
     for line in parts[1][:-1].split("\n"):
-        match = re.fullmatch("\u2014 ([^\\s+]+) ([A-Za-z0-9+/]+=*)", line)
+        match = re.fullmatch("\u2014 ([^ ]+) ([A-Za-z0-9+/]+=*)", line)
         data = match and decoded(match[2])
-        need(data and len(data) > 4, code)
+        need(data and len(data) > 4 and is_name(match[1]), code)
         signatures.append((match[1], data[:4], data[4:]))
     return {"text": parts[0] + "\n", "origin": lines[0], "size": int(lines[1]), "root": decoded(lines[2]), "signatures": signatures}
+
+
+def is_name(name):
+    strange = [character for character in name if character.isspace() or unicodedata.category(character) == "Cc" or character == "+"]
+    return name != "" and not strange
 
 
 def activations(head):
@@ -181,7 +187,7 @@ def cosigned(note, vkey):
     name, _, rest = vkey.partition("+")
     key_id, _, data = rest.partition("+")
     key = decoded(data, 33)
-    if key is None or key[0] != 4 or hashlib.sha256(name.encode() + b"\n" + key).hexdigest()[:8] != key_id:
+    if not is_name(name) or key is None or key[0] != 4 or hashlib.sha256(name.encode() + b"\n" + key).hexdigest()[:8] != key_id:
         return False
     for found, found_id, data in note["signatures"]:
         if (found, found_id.hex()) == (name, key_id) and len(data) == 72:
@@ -345,6 +351,7 @@ def record(line, index, head, before, document, listed):
     need(not before or fields["time"] >= before["time"], "time_goes_back", index)
     if whole:
         need(fields["subject"] == subject(authorization), "wrong_subject", index)
+        need(story is None or fields["subject"] == subject(raw_id("auth_", story)), "wrong_subject", index)
         need(family != 2 or index in listed, "unlisted_key", index)
         need((fields["receipt"] != bytes(32)) == (family in WITH_RECEIPT), "wrong_receipt", index)
         need("receipt" in line or family not in WITH_RECEIPT, "missing_receipt", index)

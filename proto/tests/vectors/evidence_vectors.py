@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import evidence_reference
-from evidence_log import START, Bundle, Key, Log, Witness, blake3, named
+from evidence_log import START, Bundle, Key, Log, Witness, blake3, named, text_of
 
 FOLDER = Path(__file__).parent / "evidence"
 
@@ -100,8 +100,8 @@ def valid():
     vector("story_of_another", "the story of another authorization of the same workspace", Bundle(log, B))
     vector("story_after_its_grant", "a story that begins after its grant is whole in its range", Bundle(log, A, first=5, end=12))
     vector("story_of_nobody", "an authorization nobody granted: everything is hidden", Bundle(small(), C))
-    shown = Bundle(small(), A).edit(lambda b: b.lines.__setitem__(3, Bundle(small()).lines[3]))
-    vector("story_with_others_shown", "a record of no concern may be shown, and is held to what whole ones are", shown)
+    alone = Bundle(small(), first=2, end=3).edit(lambda b: b.head.update(authorization_id=text_of("auth_", A)))
+    vector("story_with_nothing_hidden", "where all records are the story's own, no other one is shown", alone)
     vector("first_not_zero", "records from the middle to the end", Bundle(log, first=5))
     vector("end_before_size", "records from the beginning to the middle", Bundle(log, end=11))
     vector("from_the_middle_to_the_middle", "subtrees on both sides", Bundle(log, first=3, end=6))

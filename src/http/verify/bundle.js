@@ -129,6 +129,7 @@ export class BundleVerifier {
       this.#countHidden();
     } else {
       check(equal(record.subject, subjectOf(line.event.authorization)), "wrong_subject", index);
+      check(this.#head.authorization === null || equal(record.subject, this.#head.subject), "wrong_subject", index);
       check(line.event.signingKey === null || this.#isListed(record), "unlisted_key", index);
       check(line.event.hasReceipt || isZero(record.receiptHash), "wrong_receipt", index);
       check(!line.event.hasReceipt || !isZero(record.receiptHash), "wrong_receipt", index);
@@ -174,11 +175,10 @@ export class BundleVerifier {
     check(code === null, code, index);
   }
 
-  #count({ event, record, receipt }) {
+  #count({ event, receipt }) {
     this.#story.whole += 1;
     if (receipt !== undefined) this.#story.receipts += 1;
-    const isGrant = event.what === "authorization granted" && equal(record.subject, this.#head.subject);
-    if (isGrant) this.#story.beginsWithGrant = true;
+    if (this.#story.whole === 1) this.#story.beginsWithGrant = event.what === "authorization granted";
   }
 
   #countHidden() {

@@ -36,7 +36,7 @@ const OF_A_RECORD = {
   wrong_hash: "the record was altered: its bytes do not make its hash",
   broken_link: "the record that follows carries another hash than this one's",
   time_goes_back: "the record is older than the one before it",
-  wrong_subject: "the record is said to be about another authorization than it is",
+  wrong_subject: "the record is passed off as being of another authorization than it is",
   unlisted_key: "the record activates a signing key that the head leaves out",
   missing_receipt: "its receipt is missing",
   wrong_receipt: "the receipt is not the one that the record was made with: it was altered, or belongs to another record",

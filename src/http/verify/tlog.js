@@ -85,7 +85,7 @@ export function parseNote(note) {
 }
 
 function signatureLine(line) {
-  const match = /^\u2014 ([^\p{White_Space}+]+) ([A-Za-z0-9+/=]+)$/u.exec(line);
+  const match = /^\u2014 ([^\p{White_Space}\p{Cc}+]+) ([A-Za-z0-9+/=]+)$/u.exec(line);
   const bytes = match && base64(match[2]);
   if (!bytes || bytes.length < 5) return null;
   return { name: match[1], id: hex(bytes.subarray(0, 4)), signature: bytes.subarray(4) };
@@ -112,7 +112,7 @@ export function isSignedBy(note, name, publicKey) {
 
 /** `{name, id, publicKey}` of the verifier key of a witness, or null. */
 function parseWitness(vkey) {
-  const match = /^([^\p{White_Space}+]+)\+([0-9a-fA-F]{8})\+([A-Za-z0-9+/=]+)$/u.exec(vkey);
+  const match = /^([^\p{White_Space}\p{Cc}+]+)\+([0-9a-fA-F]{8})\+([A-Za-z0-9+/=]+)$/u.exec(vkey);
   const bytes = match && base64(match[3]);
   if (!bytes || bytes.length !== 33 || bytes[0] !== COSIGNATURE) return null;
   const witness = { name: match[1], id: match[2].toLowerCase(), publicKey: bytes.subarray(1) };

@@ -15,6 +15,7 @@ const utf8 = (text) => new TextEncoder().encode(text);
 const join = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));
 const LINE = `\u2014 name ${base64(new Uint8Array(68))}\n`;
 const ROOT = base64(new Uint8Array(32));
+const CONTROLS = ["\u0000", "\u0009", "\u000a", "\u001b", "\u001f", "\u007f", "\u0080", "\u0085", "\u009f"];
 
 test("a key document of another shape is refused as a whole", () => {
   const key = { key_id: "key_1", alg: "Ed25519", public_key: "A".repeat(43), active_from: "2026-01-01T00:00:00Z", active_until: null };
@@ -36,6 +37,7 @@ test("notes keep their bounds", () => {
   assert.equal(parseNote(`a\n\nb\n\n${LINE}`).text, "a\n\nb\n");
   assert.equal(parseNote(`a\n\n${LINE.repeat(100)}`).lines.length, 100);
   const wrong = ["", "\n\n", "a\n\n", `a\n${LINE}`, `a\n\n${LINE.slice(0, -1)}`, `a\n\n${LINE}\n`, `a\n\n${LINE.repeat(101)}`, `a\tb\n\n${LINE}`, `a\r\n\n${LINE}`];
+  wrong.push(...CONTROLS.map((c) => `a\n\n${LINE.replace("name", `na${c}me`)}`));
   wrong.push(`a\n\n${LINE.replace("name", "na+me")}`, `a\n\n${LINE.replace("name", "na me")}`, `a\n\n${LINE.replace("\u2014", "-")}`, `a\n\n\u2014 name AAAA\n`);
   for (const note of wrong) assert.equal(parseNote(note), null, JSON.stringify(note).slice(0, 60));
   const filled = (bytes) => `${"a".repeat(bytes - utf8(LINE).length - 2)}\n\n${LINE}`;
@@ -71,7 +73,8 @@ test("a witness is named by a verifier key of type 4, and counts once", () => {
   const id = (name, type) => hex(sha256(join(utf8(name), [0x0a, type], publicKey)).subarray(0, 4));
   const vkey = (name, type, named = id(name, type)) => `${name}+${named}+${base64(join([type], publicKey))}`;
   assert.equal(parseWitnesses([vkey("a", 4), vkey("a", 4), vkey("b", 4)]).length, 1);
-  for (const wrong of [vkey("a", 1), vkey("a", 4, "00000000"), vkey("a b", 4), `a+${id("a", 4)}+${base64(publicKey)}`, "a", ""]) {
+  assert.equal(parseWitnesses([vkey("a\u00ad\u200bb", 4)]).length, 1, "characters that format are no control characters");
+  for (const wrong of [vkey("a", 1), vkey("a", 4, "00000000"), vkey("a b", 4), vkey("a\u00a0b", 4), vkey("a+b", 4), ...CONTROLS.map((c) => vkey(`a${c}b`, 4)), `a+${id("a", 4)}+${base64(publicKey)}`, "a", ""]) {
     assert.throws(() => parseWitnesses([wrong]), TypeError, wrong);
   }
 });

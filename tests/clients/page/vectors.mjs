@@ -57,6 +57,29 @@ test("every bundle gets its code and its index", async () => {
   assert.ok(counts.valid >= 20 && counts.invalid >= 100, JSON.stringify(counts));
 });
 
+test("a story shows, and counts, its own records alone", () => {
+  let [own, refused] = [0, 0];
+  for (const file of list("evidence/")) {
+    const { trust, witnesses, quorum, verdict } = JSON.parse(text(`evidence/${file}`));
+    const bytes = new Uint8Array(readFileSync(new URL(`evidence/${file.replace(/json$/, "jsonl")}`, VECTORS)));
+    const { fault, head, rows, whole, hidden, checked } = verifyBundle(bytes, { trust, witnesses, quorum });
+    if (head === null || head.authorization === null) continue;
+    if (verdict === null) own += whole;
+    else if (fault.code === "wrong_subject") refused += 1;
+    const shown = rows.filter((row) => row.hidden === undefined);
+    for (const { facts, more } of shown) assert.equal(new Map([...facts, ...more]).get("authorization"), head.authorization, file);
+    assert.ok(shown.every((row) => fault === null || fault.index === null || row.index <= fault.index), file);
+    assert.deepEqual([shown.length, whole + hidden], [whole, checked], file);
+  }
+  assert.ok(own >= 20 && refused >= 20, `${own} own records, ${refused} stories refused`);
+});
+
+test("a story begins with its grant or after it", () => {
+  const begins = (name) => verifyBundle(text(`evidence/${name}.jsonl`), { trust: null }).beginsWithGrant;
+  assert.deepEqual(["story", "story_of_another", "story_with_nothing_hidden"].map(begins), [true, true, true]);
+  assert.deepEqual(["story_after_its_grant", "story_of_nobody", "size_300_story_in_the_middle"].map(begins), [false, false, false]);
+});
+
 test("whoever trusts nobody is told only of what the last key has signed", () => {
   const codeOf = (name) => verifyBundle(text(`evidence/${name}.jsonl`), { trust: null }).fault?.code ?? "valid";
   assert.equal(codeOf("rotated"), "valid");
