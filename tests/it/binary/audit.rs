@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use allowlog_proto::note::{KeyKind, VerifierKey};
 use serde_json::{Value, json};
 
 use super::process::{Process, init, run, text};
@@ -52,10 +53,15 @@ fn evidence_is_exported_verified_and_told() {
         let grant = json!({ "user_id": user, "agent_id": "mailer", "scopes": ["email.read"], "expires_at": "2099-01-01T00:00:00Z", "budget_limit_micros": 500 });
         ids.push(post("/v1/authorizations", grant)["authorization_id"].as_str().unwrap().to_owned());
     }
+    let mut receipt = String::new();
     for id in ids.iter().chain(&ids) {
-        post("/v1/check", json!({ "authorization_id": id, "scopes": ["email.read"], "estimated_cost_micros": 90 }));
+        let answer = post("/v1/check", json!({ "authorization_id": id, "scopes": ["email.read"], "estimated_cost_micros": 90 }));
+        receipt = answer.pointer("/results/email.read/receipt/receipt_id").unwrap().as_str().unwrap().to_owned();
     }
-    let get = |path: String| runtime.block_on(async { reqwest::get(format!("{}{path}", server.url)).await.unwrap().text().await.unwrap() });
+    let get = |path: String| {
+        let request = reqwest::Client::new().get(format!("{}{path}", server.url)).bearer_auth(&api_key);
+        runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
+    };
     let checkpoint = loop {
         let text = get(format!("/tlog/{workspace}/checkpoint"));
         if text.lines().nth(1) == Some("9") {
@@ -63,12 +69,21 @@ fn evidence_is_exported_verified_and_told() {
         }
     };
     fs::write(desk.path("checkpoint"), checkpoint).unwrap();
+    let paths = [format!("/v1/receipts/{receipt}"), format!("/v1/receipts/{receipt}/proof"), format!("/v1/workspaces/{workspace}/keys")];
+    for (name, path) in ["receipt", "proof", "keys"].into_iter().zip(paths) {
+        fs::write(desk.path(name), get(path)).unwrap();
+    }
+    proved(&desk);
     let export = |more: &[&str]| {
         let output = run(&[&["audit", "export", "--url", &server.url, "--api-key", &api_key][..], more].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
     };
     export(&["--workspace", &workspace, "--output", &desk.path("all")]);
     export(&["--authorization", &ids[0], "-o", &desk.path("story")]);
+    let elsewhere = ["--workspace", "ws_00000000000000000000000000", "-o", &desk.path("elsewhere")];
+    let output = run(&[&["audit", "export", "--url", &server.url, "--api-key", &api_key][..], &elsewhere].concat());
+    assert!(!output.status.success() && text(&output.stderr).contains("the API key is one of workspace"), "{}", text(&output.stderr));
+    assert!(!Path::new(&desk.path("elsewhere")).exists());
     let (code, said) = desk.verify("all", &["--earlier", &desk.path("checkpoint")]);
     assert!(code == 0 && said.contains("VALID: records 0 to 8") && said.contains("it is the log of the earlier checkpoint"), "{said}");
     let (code, said) = desk.verify("story", &[]);
@@ -82,6 +97,28 @@ fn evidence_is_exported_verified_and_told() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(fs::read(desk.path("offline")).unwrap(), fs::read(desk.path("all")).unwrap());
     assert!(!Path::new(&desk.path("offline.partial")).exists());
+}
+
+/// A receipt with its proof, verified offline.
+fn proved(desk: &Desk) {
+    let verify = |more: &[&str]| {
+        let output = run(&[&["receipt", "verify", &desk.path("receipt"), "--keys", &desk.path("keys")][..], more].concat());
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = verify(&["--proof", &desk.path("proof")]);
+    assert!(code == 0 && said.contains(", record 8 of 9 in the log"), "{said}");
+    let proof = fs::read_to_string(desk.path("proof")).unwrap();
+    for (name, forged) in [("index", proof.replace("index 8", "index 7")), ("size", proof.replace("\n9\n", "\n10\n"))] {
+        fs::write(desk.path(name), forged).unwrap();
+        let (code, said) = verify(&["--proof", &desk.path(name)]);
+        assert!(code == 1 && said.starts_with("invalid: "), "{name}: {said}");
+    }
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]).verifying_key();
+    let witness = VerifierKey::new("nobody.example", KeyKind::Cosignature, key).unwrap().to_string();
+    let (code, said) = verify(&["--proof", &desk.path("proof"), "--witness", &witness]);
+    assert!(code == 1 && said.contains("0 of the named witnesses have cosigned"), "{said}");
+    let (code, said) = verify(&["--proof", &desk.path("keys")]);
+    assert!(code == 2 && said.contains("does not begin with"), "{said}");
 }
 
 fn tampered(desk: &Desk, other: &str) {
