@@ -9,7 +9,7 @@ use allowlog_proto::id::AuthorizationId;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 
 use crate::app::App;
 use crate::evidence::{Bundle, EvidenceError, Request};
@@ -50,6 +50,8 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
 
 pub fn export_entry() -> Entry {
     let text = || ObjectBuilder::new().schema_type(Type::String);
+    // Some readers take a bundle of one line for an object.
+    let lines = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     let instant = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     Entry::reads("Receipts", "evidence", "Evidence that needs no trust in this server")
         .about(
@@ -60,7 +62,7 @@ pub fn export_entry() -> Entry {
         .query("authorization_id", "The story of this authorization, from its grant on; else everything of the workspace.", text())
         .query("from", "Records of this instant or later; RFC 3339 with an offset.", instant())
         .query("to", "Records before this instant; RFC 3339 with an offset.", instant())
-        .answers_with(MEDIA_TYPE, "A bundle, as proto/FORMAT.md has it.", text())
+        .answers_with(MEDIA_TYPE, "A bundle, as proto/FORMAT.md has it.", lines)
         .header("Content-Disposition", "`attachment; filename=\"evidence.jsonl\"`")
         .refuses_with(404, "`not_found`: the workspace has no such authorization.")
 }
