@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use allowlog_projections::state::{SigningKey, State};
 use allowlog_proto::chain::Hash;
@@ -81,6 +82,8 @@ pub struct Checkpoints {
     pub tiles: Arc<Tiles>,
     published: RwLock<BTreeMap<WorkspaceId, Arc<Published>>>,
     position: watch::Sender<u64>,
+    /// How many checkpoints were published, of whatever workspace.
+    count: watch::Sender<u64>,
     /// Workspaces whose next checkpoint is not merely a matter of time.
     held_up: RwLock<BTreeSet<WorkspaceId>>,
 }
@@ -99,12 +102,35 @@ pub struct Published {
 impl Checkpoints {
     /// None yet.
     pub fn new(tiles: Arc<Tiles>) -> Self {
-        Self { tiles, published: RwLock::default(), position: watch::Sender::new(0), held_up: RwLock::default() }
+        Self {
+            tiles,
+            published: RwLock::default(),
+            position: watch::Sender::new(0),
+            count: watch::Sender::new(0),
+            held_up: RwLock::default(),
+        }
     }
 
     /// The last one of a workspace, once there is one.
     pub fn latest(&self, workspace_id: WorkspaceId) -> Option<Arc<Published>> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).get(&workspace_id).cloned()
+    }
+
+    /// The last one of a workspace, once it covers so many of its records; nothing if that does not come to be within `patience`, or
+    /// something stands in its way.
+    pub async fn covering(&self, workspace_id: WorkspaceId, records: u64, patience: Duration) -> Option<Arc<Published>> {
+        let mut count = self.count.subscribe();
+        let waiting = async {
+            loop {
+                if let Some(published) = self.latest(workspace_id).filter(|published| published.size >= records) {
+                    return Some(published);
+                }
+                if self.is_held_up(workspace_id) || count.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.ok().flatten()
     }
 
     /// Log sequence behind the last record that is under a published checkpoint, with all before it.
@@ -127,7 +153,9 @@ impl Checkpoints {
 
     fn publish(&self, workspace_id: WorkspaceId, published: Published) {
         self.held_up.write().unwrap_or_else(PoisonError::into_inner).remove(&workspace_id);
-        self.published.write().unwrap_or_else(PoisonError::into_inner).insert(workspace_id, Arc::new(published));
+        let published = Arc::new(published);
+        self.published.write().unwrap_or_else(PoisonError::into_inner).insert(workspace_id, published);
+        self.count.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 

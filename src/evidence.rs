@@ -13,7 +13,7 @@ use allowlog_proto::time::Timestamp;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::checkpoints::{Checkpoints, Published};
+use crate::checkpoints::Published;
 use crate::keyring::Keyring;
 use crate::log::{Store, StoreError};
 use crate::receipts::{Located, document, locate_at};
@@ -52,9 +52,6 @@ pub enum EvidenceError {
     /// The workspace has no such authorization.
     #[error("there is no such authorization")]
     Unknown,
-    /// No checkpoint covers it yet; it takes less than a second.
-    #[error("no checkpoint covers it yet")]
-    NotYet,
     /// The log.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -71,24 +68,25 @@ struct Place {
 }
 
 impl Bundle {
-    /// Finds what the request is about, under the last published checkpoint.
+    /// Finds what the request is about, under this checkpoint.
     ///
     /// # Errors
     /// Says why there is nothing to be written.
     pub fn prepare(
         store: Arc<dyn Store>,
         keyring: Arc<Keyring>,
-        checkpoints: &Checkpoints,
+        tiles: &Tiles,
+        published: &Published,
         request: Request,
     ) -> Result<Self, EvidenceError> {
-        let published = checkpoints.latest(request.workspace_id).ok_or(EvidenceError::NotYet)?;
         let size = published.size;
         let begin = match request.authorization_id {
             None => None,
             Some(id) => Some(grant(&store, request.workspace_id, id)?.ok_or(EvidenceError::Unknown)?),
         };
+        // Granted behind the checkpoint, it is nothing that could be proved.
         if begin.is_some_and(|grant| grant.index >= size) {
-            return Err(EvidenceError::NotYet);
+            return Err(EvidenceError::Unknown);
         }
         let from = match request.from {
             None => Some(begin.unwrap_or(Place { sequence: store.locate(request.workspace_id.time_ms())?, index: 0 })),
@@ -101,7 +99,7 @@ impl Bundle {
         let end = to.map_or(size, |to| to.index.min(size));
         let first = from.map_or(end, |from| from.index.min(end));
         let sequence = from.map_or_else(|| store.head(), |from| from.sequence);
-        let head = head(&store, &checkpoints.tiles, &published, &request, first..end)?;
+        let head = head(&store, tiles, published, &request, first..end)?;
         Ok(Self { store, keyring, request, head, sequence, first, end })
     }
 

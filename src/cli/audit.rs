@@ -174,7 +174,8 @@ impl Export {
         let store = Arc::clone(&parts.store);
         let (app, mut threads) = App::start(parts)?;
         runtime()?.block_on(threads.first_checkpoints());
-        let bundle = Bundle::prepare(Arc::clone(&store), Arc::clone(&app.keyring), &app.checkpoints, request);
+        let published = app.checkpoints.latest(workspace_id).ok_or("no checkpoint can be made of it; what was printed says why")?;
+        let bundle = Bundle::prepare(Arc::clone(&store), Arc::clone(&app.keyring), &app.checkpoints.tiles, &published, request);
         let bar = progress::records("writing");
         let written = bundle.and_then(|bundle| bundle.write(out, |records| bar.set_position(records)));
         bar.finish_and_clear();

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use data_encoding::BASE64;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::openapi::KnownFormat;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 
@@ -22,6 +23,8 @@ use crate::checkpoints::{Published, verifier_key};
 use crate::telemetry::blocking;
 use crate::tiles::Tiles;
 
+/// A checkpoint that is due is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A tile of one width never changes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const FOREVER_IS: &str = "`public, max-age=31536000, immutable`";
@@ -153,7 +156,7 @@ fn tile_entry() -> Entry {
         .refuses_with(404, "`not_found`: there is no such workspace or tile, or the last checkpoint does not reach so far.")
 }
 
-/// The last checkpoint of a workspace. One that has none yet will have it within a second.
+/// The last checkpoint of a workspace. One that is new has its first within a second.
 async fn published(app: &App, id: Result<String, PathRejection>) -> Result<(WorkspaceId, Arc<Published>), ApiError> {
     let unknown = || ApiError::not_found("workspace");
     let id = id.ok().and_then(|id| WorkspaceId::parse(&id)).ok_or_else(unknown)?;
@@ -161,15 +164,18 @@ async fn published(app: &App, id: Result<String, PathRejection>) -> Result<(Work
         return Ok((id, published));
     }
     let is_there = app.engine.read(move |state, _| state.workspace(id).is_some()).await?;
-    Err(if is_there { not_yet(app, id) } else { unknown() })
+    if is_there { Ok((id, covering(app, id, 1).await?)) } else { Err(unknown()) }
 }
 
-/// What is asked for is not under a checkpoint yet, which is a matter of less than a second, or of the operator.
-pub(super) fn not_yet(app: &App, workspace_id: WorkspaceId) -> ApiError {
-    ApiError::unavailable(if app.checkpoints.is_held_up(workspace_id) {
-        "No checkpoint of this workspace can be published at the moment; the server's operator is told why"
-    } else {
-        "No checkpoint covers it yet; try again shortly"
+/// The last checkpoint of a workspace, once it covers so many records: that takes less than a second, if nothing is in the way.
+pub(super) async fn covering(app: &App, workspace_id: WorkspaceId, records: u64) -> Result<Arc<Published>, ApiError> {
+    let published = app.checkpoints.covering(workspace_id, records, PATIENCE).await;
+    published.ok_or_else(|| {
+        ApiError::unavailable(if app.checkpoints.is_held_up(workspace_id) {
+            "No checkpoint of this workspace can be published at the moment; the server's operator is told why"
+        } else {
+            "No checkpoint covers it yet; try again shortly"
+        })
     })
 }
 

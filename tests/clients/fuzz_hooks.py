@@ -45,6 +45,8 @@ SEGMENTS = {
     "agent-scope-bundles": "bundle",
     "tombstones": "tombstone",
     "workspaces": "workspace",
+    "tlog": "log",
+    "tile": "tile",
     "api-keys": "api_key_id",
 }
 MEMBER_KINDS = {"authorization_id": "authorization", "replaces": "authorization", "superseded_by": "authorization", "bundle_id": "bundle"}
@@ -119,6 +121,10 @@ def make(kind):
             return call("POST", "/v1/tombstones", {"resource": fresh_name("grave")})["tombstone_id"]
         case "workspace":
             return call("POST", "/admin/v1/workspaces", {"name": fresh_name("ws")}, ADMIN)["workspace_id"]
+        case "log":
+            return os.environ["ALLOWLOG_WORKSPACE"]
+        case "tile":
+            return CHANCE.choice(["0/000.p/1", "0/000.p/3", "entries/000.p/2", "entries/000", "1/000.p/1", "2/000.p/1", "0/x001/000"])
     raise AssertionError(kind)
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 METHODS = {"get", "post", "delete", "put", "patch"}
+# What is not under a checkpoint yet is 503, for less than a second.
+WAITING = {"GET /v1/receipts/{id}/proof", "GET /v1/evidence", "GET /tlog/{id}/checkpoint", "GET /tlog/{id}/consistency", "GET /tlog/{id}/tile/{tile}"}
 
 
 def main():
@@ -20,7 +22,8 @@ def main():
         if not any(status.startswith("2") for status in statuses):
             shallow.append(operation)
     total = sum(sum(statuses.values()) for statuses in tally.values())
-    broken = sum(count for statuses in tally.values() for status, count in statuses.items() if status.startswith("5"))
+    is_broken = lambda operation, status: status.startswith("5") and not (status == "503" and operation in WAITING)
+    broken = sum(count for operation, statuses in tally.items() for status, count in statuses.items() if is_broken(operation, status))
     print(f"  {total} calls, {broken} answers of 5xx, never a success: {shallow}")
     assert operations, "the schema has no operations"
     return 1 if shallow or broken else 0

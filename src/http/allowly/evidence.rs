@@ -23,8 +23,10 @@ const MEDIA_TYPE: &str = "application/jsonl";
 pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     let credential = call::credential(&app, &headers)?;
     let keys = |state: &CoreState, workspace_id| state.workspace(workspace_id).map(|w| w.signing_keys.clone()).unwrap_or_default();
-    let read = app.engine.read_as(credential, move |state, workspace_id, _| (workspace_id, keys(state, workspace_id)));
-    let (workspace_id, keys) = read.await?;
+    let size = |state: &CoreState, workspace_id| state.workspace(workspace_id).map_or(0, |workspace| workspace.tree.size());
+    let read =
+        app.engine.read_as(credential, move |state, workspace_id, _| (workspace_id, keys(state, workspace_id), size(state, workspace_id)));
+    let (workspace_id, keys, size) = read.await?;
     let pairs = call::pairs(uri.query());
     let mut parameters = Parameters::of(&pairs);
     let query = EvidenceQuery::read(&mut parameters);
@@ -32,11 +34,12 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
     let unknown = || ApiError::not_found("authorization");
     let authorization_id = authorization_id.map(|id| AuthorizationId::parse(&id).ok_or_else(unknown)).transpose()?;
     let request = Request { workspace_id, keys, authorization_id, from, to };
-    let held = app.clone();
-    let prepared = blocking(move || Bundle::prepare(Arc::clone(&app.store), Arc::clone(&app.keyring), &app.checkpoints, request));
+    // Whatever was answered before is in it.
+    let published = tlog::covering(&app, workspace_id, size).await?;
+    let prepared =
+        blocking(move || Bundle::prepare(Arc::clone(&app.store), Arc::clone(&app.keyring), &app.checkpoints.tiles, &published, request));
     let bundle = prepared.await.map_err(|_| ApiError::internal())?.map_err(|error| match error {
         EvidenceError::Unknown => unknown(),
-        EvidenceError::NotYet => tlog::not_yet(&held, workspace_id),
         EvidenceError::Store(error) => error.into(),
         EvidenceError::Io(error) => {
             tracing::error!(error = %error, "evidence could not be put together");

@@ -15,7 +15,7 @@ use crate::http::{ApiError, call, tlog};
 use crate::receipts::{Located, locate};
 use crate::telemetry::blocking;
 
-/// The proof, once a checkpoint covers the receipt.
+/// The proof; the checkpoint that covers the receipt is waited for.
 pub async fn by_id(State(app): State<App>, path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Result<Response, ApiError> {
     let credential = call::credential(&app, &headers)?;
     let workspace_id = app.engine.authenticate(credential).await?;
@@ -25,9 +25,7 @@ pub async fn by_id(State(app): State<App>, path: Result<Path<String>, PathReject
     let located = blocking(move || locate(&store, workspace_id, id)).await.map_err(|_| ApiError::internal())??;
     let Located { record, hash, .. } = located.ok_or_else(unknown)?;
     let index = record.index;
-    let Some(published) = app.checkpoints.latest(workspace_id).filter(|published| published.size > index) else {
-        return Err(tlog::not_yet(&app, workspace_id));
-    };
+    let published = tlog::covering(&app, workspace_id, index.saturating_add(1)).await?;
     let size = published.size;
     let hashes = tlog::read(&app, move |tiles| tiles.inclusion(workspace_id, index, size)).await?;
     let proof = Proof { extra: hash.0.to_vec(), index, hashes, checkpoint: published.note.clone() };
@@ -38,7 +36,7 @@ pub fn by_id_entry() -> Entry {
     Entry::reads("Receipts", "receipt_proof", "That a receipt is in the workspace's log")
         .about(
             "A `tlog-proof` (C2SP), to be kept beside the receipt and verified offline: the hash of the record that the receipt is of, its place, \
-             the inclusion proof, and the checkpoint it leads to. Until a checkpoint covers the receipt, for less than a second, it is 503.",
+             the inclusion proof, and the checkpoint it leads to. A checkpoint that does not cover the receipt yet is waited for, up to two seconds.",
         )
         .names::<ReceiptId>("id", "The receipt.")
         .answers_with("text/plain", "The proof.", ObjectBuilder::new().schema_type(Type::String))
