@@ -21,7 +21,7 @@ pub const RECORD_VERSION: u8 = 3;
 pub const HEADER_BYTES: usize = 113;
 
 const REQUEST_DOMAIN: &[u8] = b"allowlog.request.v1\n";
-const SUBJECT_DOMAIN: &[u8] = b"allowlog.subject.v1\n";
+const SUBJECT_DOMAIN: [u8; 20] = *b"allowlog.subject.v1\n";
 const DOMAIN: [u8; 19] = *b"allowlog.record.v3\n";
 
 /// An event with its place in the chain of its workspace.
@@ -193,10 +193,12 @@ impl Header {
 
 /// What headers say of a record about this authorization. The id itself stays untold.
 pub fn subject_of(authorization_id: AuthorizationId) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(SUBJECT_DOMAIN);
-    hasher.update(&authorization_id.to_bytes());
-    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+    let mut piece = [0; SUBJECT_DOMAIN.len() + 16];
+    if let Some((domain, id)) = piece.split_first_chunk_mut() {
+        *domain = SUBJECT_DOMAIN;
+        id.copy_from_slice(&authorization_id.to_bytes());
+    }
+    blake3::hash(&piece).as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// The hash of a stored record, of its header and the hash of its body; `None` if the header is not all there.
@@ -209,7 +211,12 @@ pub fn hash(bytes: &[u8]) -> Option<Hash> {
 pub fn hash_parts(header: &[u8; HEADER_BYTES], body: &[u8; 32]) -> Hash {
     // In one piece: the hasher itself is larger.
     let mut piece = [0; DOMAIN.len() + HEADER_BYTES + 32];
-    let parts = DOMAIN.iter().chain(header).chain(body);
-    piece.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+    if let Some((domain, rest)) = piece.split_first_chunk_mut() {
+        *domain = DOMAIN;
+        if let Some((place, rest)) = rest.split_first_chunk_mut() {
+            *place = *header;
+            rest.copy_from_slice(body);
+        }
+    }
     Hash(*blake3::hash(&piece).as_bytes())
 }
