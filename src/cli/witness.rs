@@ -101,8 +101,10 @@ async fn reload(mut hangup: Signal, witness: Arc<Cosigner>, keys: Vec<String>, f
     while hangup.recv().await.is_some() {
         match trust(&keys, file.as_deref()) {
             Ok(trust) => {
-                tracing::info!(witness.logs = trust.logs(), "the trusted logs have been read again");
+                let logs = trust.logs();
                 witness.trust(trust);
+                // Said when it holds: whoever waits for it acts on it.
+                tracing::info!(witness.logs = logs, "the trusted logs have been read again");
             }
             Err(error) => tracing::error!(witness.error = error, "the trusted logs stay those before"),
         }
