@@ -145,29 +145,31 @@ impl Ledger {
         }
         self.last.extend(signed.iter().copied());
         self.lines = self.lines.saturating_add(signed.len());
-        if let Some(twin) = &self.twin {
-            // The archive may be gone for a while; what it misses it gets when the file is next written anew.
-            let copied = append_to(twin)
-                .map_err(|e| e.to_string())
-                .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| e.to_string()));
-            if let Err(error) = copied {
-                tracing::warn!(error, "the archive does not hear of the last checkpoints");
-            }
-        }
+        self.tell_twin(|twin| {
+            let mut file = append_to(twin).map_err(|e| e.to_string())?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| e.to_string())
+        });
         if self.lines.saturating_sub(self.last.len()) > SPENT_LINES_MAX {
             self.write_anew()?;
         }
         Ok(())
     }
 
+    /// The archive may be gone or full for a while, which holds nothing up: what it misses it gets when the file is next written
+    /// anew.
+    fn tell_twin(&self, tell: impl FnOnce(&Path) -> Result<(), String>) {
+        if let Some(Err(error)) = self.twin.as_deref().map(tell) {
+            tracing::warn!(error, "the archive does not hear of the last checkpoints");
+        }
+    }
+
     /// Writes only the lines that count.
     fn write_anew(&mut self) -> Result<(), LedgerError> {
         let text: String = self.last.iter().map(|(workspace_id, signed)| line(*workspace_id, *signed)).collect();
-        for path in std::iter::once(&self.path).chain(&self.twin) {
-            let failed =
-                |error: &dyn std::fmt::Display| LedgerError::Io { path: path.clone(), source: io::Error::other(error.to_string()) };
-            write_durably(path, text.as_bytes()).map_err(|e| failed(&e))?;
-        }
+        let failed =
+            |error: &dyn std::fmt::Display| LedgerError::Io { path: self.path.clone(), source: io::Error::other(error.to_string()) };
+        write_durably(&self.path, text.as_bytes()).map_err(|e| failed(&e))?;
+        self.tell_twin(|twin| write_durably(twin, text.as_bytes()).map_err(|e| e.to_string()));
         (self.file, self.lines) = (append_to(&self.path)?, self.last.len());
         Ok(())
     }
@@ -265,6 +267,20 @@ mod tests {
             let opened = Ledger::open(path.clone(), None);
             assert_eq!(matches!(opened, Err(LedgerError::Damaged { .. })), !is_end, "byte {place}");
         }
+    }
+
+    #[test]
+    fn an_archive_that_is_gone_holds_nothing_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, archive) = (directory.path().join("checkpoints"), directory.path().join("archive"));
+        let twin = archive.join("checkpoints");
+        let mut ledger = Ledger::open(path.clone(), Some(twin.clone())).unwrap();
+        ledger.add(&[(workspace(1), signed(7))]).unwrap();
+        std::fs::create_dir(&archive).unwrap();
+        ledger.add(&[(workspace(2), signed(8))]).unwrap();
+        // Once it is back, the next time the file is written anew it has all of it.
+        drop(Ledger::open(path, Some(twin.clone())).unwrap());
+        assert_eq!(read(&twin).unwrap().len(), 2);
     }
 
     #[test]
