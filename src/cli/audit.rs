@@ -268,7 +268,6 @@ impl Verify {
     fn verify(&self, file: Box<dyn io::Read>, length: Option<u64>) -> Result<Result<String, Fault>, Box<dyn std::error::Error>> {
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
-        let bar = progress::checked("verifying", length);
         let quorum = self.quorum.unwrap_or(self.witnesses.len());
         let unreadable = |error: io::Error| format!("cannot read `{}`: {error}", self.evidence.display());
         read_line(&mut lines, &mut line).map_err(unreadable)?;
@@ -283,6 +282,7 @@ impl Verify {
             }
             verifier = verifier.expect_earlier(size, root);
         }
+        let bar = progress::checked("verifying", length);
         let mut story = story::Story::new(verifier.authorization_id());
         let (mut bytes, mut last) = (line.len(), None);
         loop {
@@ -297,7 +297,10 @@ impl Verify {
                         bar.suspend(|| story.tell(&record).map_or(Ok(()), say))?;
                     }
                 }
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => {
+                    bar.finish_and_clear();
+                    return Ok(Err(fault));
+                }
             }
             bytes = bytes.saturating_add(line.len());
             bar.set_position(u64::try_from(bytes).unwrap_or(u64::MAX));
