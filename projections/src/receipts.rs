@@ -9,7 +9,7 @@ use allowlog_proto::event::{
 };
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::json::{Object, Value};
-use allowlog_proto::receipt::{About, Receipt, hash};
+use allowlog_proto::receipt::{About, Context, Receipt, hash};
 use allowlog_proto::record::{NO_RECEIPT, Record, Request};
 use allowlog_proto::time::Timestamp;
 
@@ -41,7 +41,7 @@ pub fn receipt(record: &Record) -> Option<Receipt<'_>> {
 
 fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
     let terms = &granted.terms;
-    let mut context = granted.metadata.to_object();
+    let mut context = Object::new();
     context.insert("scopes", Value::Array(terms.scopes.iter().map(signed_scope).collect()));
     for (name, scopes) in
         [("requires_confirm_for", &terms.requires_confirm_for), ("requires_escalation_for", &terms.requires_escalation_for)]
@@ -74,7 +74,7 @@ fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
         user_id: granted.user_id.as_str(),
         agent_id: terms.agent_id.as_str(),
         resource: None,
-        context,
+        context: Context { said: Some(&granted.metadata), added: context },
         policy_version: granted.policy_version.as_str(),
         policy_eval: None,
     }
@@ -103,14 +103,14 @@ fn of_revoke<'r>(record: &Record, revoked: &'r Revoked) -> Receipt<'r> {
         user_id: revoked.user_id.as_str(),
         agent_id: revoked.agent_id.as_str(),
         resource: None,
-        context,
+        context: context.into(),
         policy_version: revoked.policy_version.as_str(),
         policy_eval: None,
     }
 }
 
 fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
-    let mut context = decided.context.to_object();
+    let mut context = Object::new();
     if let Some(session_id) = &decided.session_id {
         context.insert("session_id", session_id.as_str().into());
     }
@@ -141,7 +141,7 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
         user_id,
         agent_id,
         resource: decided.resource.as_ref().map(|r| r.as_str()),
-        context,
+        context: Context { said: Some(&decided.context), added: context },
         policy_version: decided.policy_version.as_str(),
         policy_eval: policy_eval(decided),
     }
@@ -172,7 +172,7 @@ fn of_resolution<'r>(record: &Record, resolved: &'r EscalationResolved) -> Recei
         user_id: resolved.user_id.as_str(),
         agent_id: resolved.agent_id.as_str(),
         resource: resolved.resource.as_ref().map(|r| r.as_str()),
-        context,
+        context: context.into(),
         policy_version: resolved.policy_version.as_str(),
         policy_eval: None,
     }

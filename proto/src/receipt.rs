@@ -1,15 +1,18 @@
 //! The receipt, format "1.0": what is signed, and the document that carries the signature.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::id::{AuthorizationId, KeyId, ReceiptId, WorkspaceId};
-use crate::json::{NotSignable, Object, Value, escape_into};
+use crate::json::{CanonicalObject, NotSignable, Object, Value, escape_into};
 use crate::sha256::sha256;
 use crate::signing::Signature;
 use crate::time::Timestamp;
 
 /// The receipt format this project writes.
 pub const RECEIPT_VERSION: &str = "1.0";
+
+/// Most receipts are shorter.
+const CANONICAL_BYTES: usize = 768;
 
 /// What a receipt says, before it is signed.
 ///
@@ -37,7 +40,7 @@ pub struct Receipt<'a> {
     /// On what.
     pub resource: Option<&'a str>,
     /// Whatever else is worth signing.
-    pub context: Object,
+    pub context: Context<'a>,
     /// Version of the decision logic.
     pub policy_version: &'a str,
     /// On checks of a scope with conditions.
@@ -53,47 +56,83 @@ pub enum About<'a> {
     Event(&'a str),
 }
 
+/// What the caller said, and the server's members over it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context<'a> {
+    /// As it was stored.
+    pub said: Option<&'a CanonicalObject>,
+    /// A name that the caller has used too is the server's.
+    pub added: Object,
+}
+
+impl From<Object> for Context<'_> {
+    fn from(added: Object) -> Self {
+        Self { said: None, added }
+    }
+}
+
 impl Receipt<'_> {
     /// The bytes that are signed: the receipt without its signature, canonical.
     ///
     /// # Errors
     /// Names a place of the context that cannot be signed; events are only made of contexts that can.
     pub fn canonical(&self) -> Result<String, NotSignable> {
-        let mut out = String::with_capacity(512);
-        let mut members = Members(&mut out);
+        let mut out = String::with_capacity(CANONICAL_BYTES);
         // In the order of the names.
-        members.text("agent_id", self.agent_id);
-        match self.authorization_id {
-            Some(id) => members.text("authorization_id", &id.to_string()),
-            None => members.null("authorization_id"),
+        out.push_str(r#"{"agent_id":"#);
+        escape_into(self.agent_id, &mut out);
+        out.push_str(r#","authorization_id":"#);
+        match &self.authorization_id {
+            Some(id) => quoted(id, &mut out),
+            None => out.push_str("null"),
         }
-        members.name("context");
-        crate::json::write_object(&self.context, "context", members.0)?;
-        members.text("decision", self.decision);
+        out.push_str(r#","context":"#);
+        match self.context.said {
+            Some(said) => said.write_with(&self.context.added, "context", &mut out)?,
+            None => crate::json::write_object(&self.context.added, "context", &mut out)?,
+        }
+        out.push_str(r#","decision":"#);
+        escape_into(self.decision, &mut out);
         if let About::Event(event) = self.about {
-            members.text("event", event);
+            out.push_str(r#","event":"#);
+            escape_into(event, &mut out);
         }
-        members.text("issued_at", &self.issued_at.to_string());
+        out.push_str(r#","issued_at":"#);
+        quoted(&self.issued_at, &mut out);
         if let Some(eval) = &self.policy_eval {
-            members.name("policy_eval");
-            crate::json::write_object(eval, "policy_eval", members.0)?;
+            out.push_str(r#","policy_eval":"#);
+            crate::json::write_object(eval, "policy_eval", &mut out)?;
         }
-        members.text("policy_version", self.policy_version);
-        members.text("reason", self.reason);
-        members.text("receipt_id", &self.receipt_id.to_string());
+        out.push_str(r#","policy_version":"#);
+        escape_into(self.policy_version, &mut out);
+        out.push_str(r#","reason":"#);
+        escape_into(self.reason, &mut out);
+        out.push_str(r#","receipt_id":"#);
+        quoted(&self.receipt_id, &mut out);
+        out.push_str(r#","resource":"#);
         match self.resource {
-            Some(resource) => members.text("resource", resource),
-            None => members.null("resource"),
+            Some(resource) => escape_into(resource, &mut out),
+            None => out.push_str("null"),
         }
         if let About::Scope(scope) = self.about {
-            members.text("scope", scope);
+            out.push_str(r#","scope":"#);
+            escape_into(scope, &mut out);
         }
-        members.text("user_id", self.user_id);
-        members.text("version", RECEIPT_VERSION);
-        members.text("workspace_id", &self.workspace_id.to_string());
+        out.push_str(r#","user_id":"#);
+        escape_into(self.user_id, &mut out);
+        out.push_str(r#","version":"#);
+        escape_into(RECEIPT_VERSION, &mut out);
+        out.push_str(r#","workspace_id":"#);
+        quoted(&self.workspace_id, &mut out);
         out.push('}');
         Ok(out)
     }
+}
+
+/// Appends a text of ours, in which nothing needs an escape.
+fn quoted(text: &impl Display, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "\"{text}\"");
 }
 
 /// What a record carries of its receipt: SHA-256 of the canonical bytes.
@@ -118,27 +157,6 @@ pub fn signed_document(canonical: &str, key_id: KeyId, signature: &Signature) ->
     // Writing to a string cannot fail.
     let _ = write!(out, r#","signature":{{"alg":"Ed25519","key_id":"{key_id}","value":"{value}"}}}}"#);
     out
-}
-
-/// Writes members behind each other.
-struct Members<'o>(&'o mut String);
-
-impl Members<'_> {
-    fn name(&mut self, name: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        escape_into(name, self.0);
-        self.0.push(':');
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        escape_into(text, self.0);
-    }
-
-    fn null(&mut self, name: &str) {
-        self.name(name);
-        self.0.push_str("null");
-    }
 }
 
 /// Reads a JSON document that is a receipt, or an envelope `{"status": "signed", "receipt": ...}` around one.

@@ -147,9 +147,9 @@ impl<'a> Reader<'a> {
         let mut sound = true;
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20) {
-                self.bump();
-            }
+            let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+            self.at = start.saturating_add(plain.unwrap_or(rest.len()));
             out.push_str(self.slice(start));
             match self.peek() {
                 Some(b'"') => {

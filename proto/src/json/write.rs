@@ -1,10 +1,11 @@
 //! The canonical writer: the bytes that are signed.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{NotSignable, Object, Value};
+use super::{NotSignable, Object, Value, utf16_order};
 
 /// The canonical text of an object: what a caller's `context` or `metadata` is stored as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,119 @@ impl CanonicalObject {
             Ok(Value::Object(object)) => object,
             Ok(_) | Err(_) => Object::new(),
         }
+    }
+}
+
+impl CanonicalObject {
+    /// Appends the canonical bytes of this object with the members of `over` put into it, over those of the same name: as of
+    /// [`CanonicalObject::to_object`] and [`Object::insert`], without making the tree again.
+    ///
+    /// # Errors
+    /// Names the first place of `over` below `path` that cannot be signed; then `out` is left in pieces.
+    pub fn write_with(&self, over: &Object, path: &str, out: &mut String) -> Result<(), NotSignable> {
+        if over.is_empty() {
+            out.push_str(&self.0);
+            return Ok(());
+        }
+        let mut writer = Writer { out, path, is_first: true };
+        let mut added = over.iter().peekable();
+        for (name, said) in Spellings(self.0.strip_prefix('{').unwrap_or_default()) {
+            while let Some((before, value)) = added.next_if(|(added, _)| order(added, name) == Ordering::Less) {
+                writer.member(before, value)?;
+            }
+            match added.next_if(|(added, _)| order(added, name) == Ordering::Equal) {
+                Some((name, value)) => writer.member(name, value)?,
+                None => writer.spelt(name, said),
+            }
+        }
+        for (name, value) in added {
+            writer.member(name, value)?;
+        }
+        writer.out.push('}');
+        Ok(())
+    }
+}
+
+/// Members of an object, one behind the other.
+struct Writer<'o> {
+    out: &'o mut String,
+    path: &'o str,
+    is_first: bool,
+}
+
+impl Writer<'_> {
+    fn begin(&mut self) {
+        self.out.push(if std::mem::take(&mut self.is_first) { '{' } else { ',' });
+    }
+
+    fn member(&mut self, name: &str, member: &Value) -> Result<(), NotSignable> {
+        self.begin();
+        escape_into(name, self.out);
+        self.out.push(':');
+        value(member, "", self.out)
+            .map_err(|e| e.below(&if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }))
+    }
+
+    fn spelt(&mut self, name: &str, value: &str) {
+        self.begin();
+        self.out.push_str(name);
+        self.out.push(':');
+        self.out.push_str(value);
+    }
+}
+
+/// The members of a canonical object as they are spelt, each name in its quotes; what is left is to be read behind the brace.
+struct Spellings<'a>(&'a str);
+
+impl<'a> Iterator for Spellings<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = self.0.split_at_checked(end_of_string(self.0)?)?;
+        let (value, rest) = rest.strip_prefix(':').and_then(|rest| rest.split_at_checked(end_of_value(rest)))?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some((name, value))
+    }
+}
+
+/// Behind the closing quote of the string that begins here.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut bytes = text.bytes().enumerate();
+    bytes.next().filter(|(_, first)| *first == b'"')?;
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => return Some(at.saturating_add(1)),
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Behind the value that begins here: at the comma or the brace that belongs to the object around it.
+fn end_of_value(text: &str) -> usize {
+    let (mut depth, mut is_text, mut bytes) = (0_usize, false, text.bytes().enumerate());
+    while let Some((at, byte)) = bytes.next() {
+        match (byte, is_text) {
+            (b'\\', true) => drop(bytes.next()),
+            (b'"', _) => is_text = !is_text,
+            (b'{' | b'[', false) => depth = depth.saturating_add(1),
+            (b'}' | b']' | b',', false) if depth == 0 => return at,
+            (b'}' | b']', false) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Compares a name with one as it is spelt in a canonical text, in its quotes.
+fn order(name: &str, spelt: &str) -> Ordering {
+    match spelt.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => utf16_order(name, text),
+        _ => match Value::parse(spelt.as_bytes()) {
+            Ok(Value::Text(text)) => utf16_order(name, &text),
+            Ok(_) | Err(_) => Ordering::Less,
+        },
     }
 }
 
@@ -111,16 +225,14 @@ pub(super) fn value(value: &Value, path: &str, out: &mut String) -> Result<(), N
 /// # Errors
 /// Names the first place below `path` that cannot be signed; then `out` is left in pieces.
 pub fn members(object: &Object, path: &str, out: &mut String) -> Result<(), NotSignable> {
-    out.push('{');
-    for (i, (name, member)) in object.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        escape_into(name, out);
-        out.push(':');
-        value(member, "", out).map_err(|e| e.below(&if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }))?;
+    if object.is_empty() {
+        out.push('{');
     }
-    out.push('}');
+    let mut writer = Writer { out, path, is_first: true };
+    for (name, member) in object.iter() {
+        writer.member(name, member)?;
+    }
+    writer.out.push('}');
     Ok(())
 }
 
@@ -135,23 +247,28 @@ impl NotSignable {
 /// Appends the text in quotes; only `"`, `\` and U+0000..U+001F are escaped, the latter always as `\u00xx`.
 pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.find(|c| matches!(c, '"' | '\\' | '\0'..='\u{1f}')) {
-        let (plain, special) = rest.split_at(at);
-        out.push_str(plain);
-        let mut chars = special.chars();
-        match chars.next() {
-            Some('"') => out.push_str("\\\""),
-            Some('\\') => out.push_str("\\\\"),
-            Some(control) => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
+    let mut written = 0;
+    // Without an end in between, the usual text, in which there are none, is seen through in a few steps.
+    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| is_escaped(*byte)) {
+            out.push_str(text.get(written..at).unwrap_or_default());
+            match byte {
+                b'"' => out.push_str("\\\""),
+                b'\\' => out.push_str("\\\\"),
+                control => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(out, "\\u{control:04x}");
+                }
             }
-            None => {}
+            written = at.saturating_add(1);
         }
-        rest = chars.as_str();
     }
-    out.push_str(rest);
+    out.push_str(text.get(written..).unwrap_or_default());
     out.push('"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1f)
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ fn sound() -> impl Strategy<Value = Oracle> {
     })
 }
 
+/// Objects, several of whose names are often the same.
+fn members() -> impl Strategy<Value = Oracle> {
+    prop::collection::btree_map(text(), sound(), 0..6).prop_map(|members| Oracle::Object(members.into_iter().collect()))
+}
+
 /// Pieces of JSON, sound and not, so that random texts get somewhere.
 const PIECES: &[&str] = &[
     "{",
@@ -234,6 +239,18 @@ proptest! {
             prop_assert_eq!(stored.as_str(), text);
             prop_assert_eq!(&stored.to_object(), object);
         }
+    }
+
+    #[test]
+    fn members_are_put_into_the_text_as_into_the_tree(said in members(), over in members()) {
+        let object = |members: &Oracle| Value::parse(&serde_json::to_vec(members).unwrap()).unwrap().as_object().unwrap().clone();
+        let (mut said, over) = (object(&said), object(&over));
+        let mut text = String::new();
+        CanonicalObject::new(&said, "").unwrap().write_with(&over, "", &mut text).unwrap();
+        for (name, member) in over.iter() {
+            said.insert(name, member.clone());
+        }
+        prop_assert_eq!(text, written(&Value::Object(said)));
     }
 
     #[test]

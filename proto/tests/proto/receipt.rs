@@ -33,7 +33,7 @@ fn receipt(document: &Object) -> Receipt<'_> {
         user_id: text("user_id").unwrap(),
         agent_id: text("agent_id").unwrap(),
         resource: text("resource"),
-        context: document.get("context").and_then(Value::as_object).cloned().unwrap(),
+        context: document.get("context").and_then(Value::as_object).cloned().unwrap().into(),
         policy_version: text("policy_version").unwrap(),
         policy_eval: document.get("policy_eval").and_then(Value::as_object).cloned(),
     }

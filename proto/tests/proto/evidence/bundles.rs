@@ -8,12 +8,11 @@ use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::event::{AuthorizationEvent, CheckEvent, ConfirmationEvent, EscalationEvent, Event, SigningKeyEvent, Subject};
 use allowlog_proto::id::{AuthorizationId, KeyId, ReceiptId};
-use allowlog_proto::json::Object;
 use allowlog_proto::key_document::{KeyDocument, PublicKey};
 use allowlog_proto::merkle::{self, Subtree, Tree};
 use allowlog_proto::note::{KeyKind, Note, NoteSignature, VerifierKey, cosigned_message};
 use allowlog_proto::proof::Proof;
-use allowlog_proto::receipt::{About, Receipt, hash as receipt_hash, signed_document};
+use allowlog_proto::receipt::{About, Context, Receipt, hash as receipt_hash, signed_document};
 use allowlog_proto::record::{self, Record, subject_of};
 use allowlog_proto::signing::sign;
 use allowlog_proto::time::Timestamp;
@@ -284,7 +283,7 @@ fn canonical(record: &Record) -> Option<String> {
         user_id: "user_1",
         agent_id: "agent_1",
         resource: None,
-        context: Object::new(),
+        context: Context::default(),
         policy_version: "2026-11-25.1",
         policy_eval: None,
     };
