@@ -4,6 +4,8 @@
 //! hash of the previous frame (32) · the records, each behind its length (4) · closing hash (32). Integers are
 //! big-endian. The closing hash covers the header and the hash of each record, so no byte is hashed twice.
 
+use std::sync::OnceLock;
+
 use crate::chain::Hash;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::record;
@@ -94,11 +96,21 @@ impl FrameHeader {
 }
 
 /// A frame's bytes with what its header says; the contents are not yet trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Frame {
     header: FrameHeader,
     bytes: Box<[u8]>, // INVARIANT: as long as the header says
+    /// Of the records, once they have been computed from the bytes: every reader of a frame wants them.
+    hashes: OnceLock<Box<[Hash]>>,
 }
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Frame {}
 
 impl Frame {
     /// The frame at the start of `bytes`, which may go on behind it.
@@ -108,7 +120,7 @@ impl Frame {
     pub fn read(bytes: &[u8]) -> Result<Self, FrameError> {
         let header = FrameHeader::read(bytes)?;
         let bytes = bytes.get(..header.size()).ok_or(FrameError::CutOff)?;
-        Ok(Self { header, bytes: bytes.into() })
+        Ok(Self { header, bytes: bytes.into(), hashes: OnceLock::new() })
     }
 
     /// What the header says.
@@ -138,28 +150,40 @@ impl Frame {
         })
     }
 
-    /// The stored bytes of each record, in order, with their hashes, once the closing hash has been checked.
+    /// The stored bytes of each record, in order, with their hashes, once the closing hash has been checked: by the first who asks.
+    /// To have them computed once more, read the frame from its bytes.
     ///
     /// # Errors
     /// If the lengths contradict each other or the closing hash is not that of the bytes.
     pub fn records(&self) -> Result<Vec<(&[u8], Hash)>, FrameError> {
+        let hashes = match self.hashes.get() {
+            Some(hashes) => hashes,
+            None => {
+                let hashes = self.verified()?;
+                self.hashes.get_or_init(|| hashes)
+            }
+        };
+        Ok(self.contents().zip(hashes.iter().copied()).collect())
+    }
+
+    fn verified(&self) -> Result<Box<[Hash]>, FrameError> {
         let (rest, closing) = self.bytes.split_last_chunk::<FRAME_CLOSING_BYTES>().ok_or(FrameError::CutOff)?;
         let (header, mut rest) = rest.split_at_checked(FRAME_HEADER_BYTES).ok_or(FrameError::CutOff)?;
         let mut hasher = closing_hasher(header);
-        let mut records = Vec::new();
+        let mut hashes = Vec::new();
         for _ in 0..self.header.count {
             let (length, tail) = rest.split_first_chunk().ok_or(FrameError::Lengths)?;
             let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| FrameError::Lengths)?;
             let (bytes, tail) = tail.split_at_checked(length).ok_or(FrameError::Lengths)?;
             let hash = record::hash(bytes).ok_or(FrameError::Lengths)?;
             hasher.update(&hash.0);
-            records.push((bytes, hash));
+            hashes.push(hash);
             rest = tail;
         }
         if !rest.is_empty() {
             return Err(FrameError::Lengths);
         }
-        if hasher.finalize().as_bytes() == closing { Ok(records) } else { Err(FrameError::ClosingHash) }
+        if hasher.finalize().as_bytes() == closing { Ok(hashes.into()) } else { Err(FrameError::ClosingHash) }
     }
 }
 
@@ -235,7 +259,7 @@ impl FrameBuilder {
         self.bytes.get_mut(..FRAME_HEADER_BYTES)?.copy_from_slice(&header);
         self.bytes.extend_from_slice(hasher.finalize().as_bytes());
         let header = FrameHeader::read(&self.bytes).ok()?;
-        Some(Frame { header, bytes: self.bytes.into() })
+        Some(Frame { header, bytes: self.bytes.into(), hashes: OnceLock::from(Box::from(self.hashes)) })
     }
 }
 

@@ -138,7 +138,9 @@ impl Tiling {
 
     fn add(&mut self, frame: &Frame) -> Result<(), TilingError> {
         let damaged = |problem: String| StoreError::Damaged { sequence: frame.header().first_sequence, problem };
-        let records = frame.records().map_err(|e| damaged(e.to_string()))?;
+        // Not the hashes that the commit has computed, which is what they are held against.
+        let stored = Frame::read(frame.bytes()).map_err(|e| damaged(e.to_string()))?;
+        let records = stored.records().map_err(|e| damaged(e.to_string()))?;
         for (sequence, (bytes, hash)) in (frame.header().first_sequence..).zip(records) {
             if sequence < self.position {
                 continue;
