@@ -1,4 +1,6 @@
 //! Keys at rest and in use: signing keys sealed under a master key, secrets hashed with a key derived from it.
+//!
+//! Signing is most of what a check costs, so it is done by AWS-LC, which takes half as long as the implementation that verifies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +9,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use allowlog_proto::id::KeyId;
-use allowlog_proto::signing::{Signature, sign};
+use allowlog_proto::signing::Signature;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::chance;
@@ -36,7 +38,7 @@ pub struct Keyring {
 /// A private key; it is not shown, not copied, not written but sealed.
 pub struct PrivateKey {
     key_id: KeyId,
-    key: SigningKey, // zeroized when dropped
+    pair: Ed25519KeyPair, // wiped when it is freed
 }
 
 /// A key that cannot be used.
@@ -56,6 +58,9 @@ pub enum KeyringError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The library that signs.
+    #[error("a signing key cannot be made ready: the system gives no memory for it")]
+    Signer,
     /// It cannot be written.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -118,8 +123,7 @@ impl Keyring {
     /// # Errors
     /// If it cannot be written.
     pub fn seal(&self, secret: &Zeroizing<[u8; 32]>) -> Result<[u8; 32], KeyringError> {
-        let key = SigningKey::from_bytes(secret);
-        let public_key = key.verifying_key().to_bytes();
+        let (_, public_key) = pair(secret)?;
         let key_id = KeyId::of(&public_key);
         let nonce: [u8; NONCE_BYTES] = chance::bytes();
         let associated = format!("{SEAL_DOMAIN}\n{key_id}");
@@ -159,8 +163,8 @@ impl Keyring {
         let payload = Payload { msg: sealed, aad: associated.as_bytes() };
         let secret = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| wrong())?);
         let secret = Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).map_err(|_| wrong())?);
-        let key = SigningKey::from_bytes(&secret);
-        if KeyId::of(key.verifying_key().as_bytes()) == key_id { Ok(PrivateKey { key_id, key }) } else { Err(wrong()) }
+        let (pair, public_key) = pair(&secret)?;
+        if KeyId::of(&public_key) == key_id { Ok(PrivateKey { key_id, pair }) } else { Err(wrong()) }
     }
 
     /// Keyed hash of an API key's secret: what is stored instead of it.
@@ -176,8 +180,26 @@ impl Keyring {
 impl PrivateKey {
     /// Signs canonical bytes.
     pub fn sign(&self, canonical: &[u8]) -> Signature {
-        sign(&self.key, canonical)
+        let made = self.pair.sign(canonical);
+        let mut signature = [0; 64];
+        signature.copy_from_slice(made.as_ref()); // Ed25519 has no other length
+        debug_assert!(self.verifies(canonical, &signature), "a signature verifies right after it is made");
+        signature
     }
+
+    /// By the implementation that verifiers use, which is another one.
+    fn verifies(&self, canonical: &[u8], signature: &Signature) -> bool {
+        let public_key = <[u8; 32]>::try_from(self.pair.public_key().as_ref()).ok();
+        let public_key = public_key.and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok());
+        public_key.is_some_and(|key| key.verify_strict(canonical, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
+    }
+}
+
+/// The pair of this secret, and its public half.
+fn pair(secret: &Zeroizing<[u8; 32]>) -> Result<(Ed25519KeyPair, [u8; 32]), KeyringError> {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&**secret).map_err(|_| KeyringError::Signer)?;
+    let public_key = <[u8; 32]>::try_from(pair.public_key().as_ref()).map_err(|_| KeyringError::Signer)?;
+    Ok((pair, public_key))
 }
 
 impl fmt::Debug for PrivateKey {
@@ -203,7 +225,7 @@ mod tests {
         let public = Keyring::open(directory.path().to_owned(), &master).unwrap().generate().unwrap();
         let key_id = KeyId::of(&public);
         let again = Keyring::open(directory.path().to_owned(), &master).unwrap();
-        assert_eq!(again.private_key(key_id).unwrap().key.verifying_key().to_bytes(), public);
+        assert_eq!(again.private_key(key_id).unwrap().pair.public_key().as_ref(), public);
         let other = Keyring::open(directory.path().to_owned(), &MasterKey::ephemeral()).unwrap();
         assert!(matches!(other.private_key(key_id), Err(KeyringError::Unseal(_))));
         let file = again.file(key_id);

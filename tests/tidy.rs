@@ -56,6 +56,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("tantivy", &["src/search/index.rs"]),
     ("form_urlencoded", &["src/http/call.rs"]),
     ("chacha20poly1305", &["src/keyring.rs"]),
+    ("aws_lc_rs", &["src/keyring.rs", "src/http/tls.rs"]),
     ("tracing_subscriber", &["src/telemetry.rs", "src/telemetry/traces.rs"]),
     ("opentelemetry", &["src/telemetry.rs", "src/telemetry/traces.rs"]),
     ("prometheus_client", &["src/telemetry/metrics.rs"]),
