@@ -1,6 +1,7 @@
 //! The application: the parts put together, and taken apart in the right order.
 
 use std::future::Future as _;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,9 +37,12 @@ use crate::tiles::Tiles;
 use crate::witnesses::Witnesses;
 use crate::writer::{Committed, Followers, Writer};
 
-/// What faces and commands work with. Cheap to clone.
+/// What faces and commands work with. Cheap to clone: every layer of a request does.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] gives access to.
+pub struct Shared {
     /// Decides.
     pub engine: Engine,
     /// Is read, never written from here.
@@ -56,9 +60,17 @@ pub struct App {
     /// What absolute links begin with, without a slash at its end.
     pub public_url: Arc<str>,
     /// Opens `/admin/v1`.
-    pub admin_token: Arc<AdminToken>,
+    pub admin_token: AdminToken,
     /// Whether ids of people that look like an email address are refused.
     pub refuses_emails: bool,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// What an application is started from.
@@ -166,9 +178,8 @@ impl App {
         let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, followers);
         all.insert(0, Running::start(|alive| writer.start(queue, (alive, writes)))?);
         let public_url = public_url.trim_end_matches('/').into();
-        let admin_token = Arc::new(admin_token);
-        let app = Self { engine, store, checkpoints, keyring, signed, search, clock, public_url, admin_token, refuses_emails };
-        Ok((app, Threads { all, first_checkpoints: Some(first_checkpoints) }))
+        let shared = Shared { engine, store, checkpoints, keyring, signed, search, clock, public_url, admin_token, refuses_emails };
+        Ok((Self(Arc::new(shared)), Threads { all, first_checkpoints: Some(first_checkpoints) }))
     }
 
     /// Decides a command; answers once its events are durable. A retry gets what the first of its name was answered.
@@ -181,6 +192,7 @@ impl App {
             let store = Arc::clone(&self.store);
             let found = telemetry::blocking(move || repeat::outcome(&store, answered)).await;
             committed.outcome = found.map_err(|_| Failure::Unavailable)?.map_err(|cause| {
+                let _request = telemetry::request().entered();
                 tracing::error!(storage.error = %cause, "the first answer to a request could not be read");
                 Failure::Unavailable
             })?;

@@ -1,5 +1,8 @@
 //! HTTP: what is around every face. Each face is a file with the list of its endpoints.
 
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +10,11 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Response};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
-use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
+use tracing::Span;
 
 use self::rate_limit::RateLimits;
 use self::routes::Routes;
@@ -19,7 +23,7 @@ use crate::chance;
 use crate::clock::Stopwatch;
 use crate::engine::Failure;
 use crate::telemetry::metrics::metrics;
-use crate::telemetry::traces;
+use crate::telemetry::{self, traces};
 
 pub mod admin;
 pub mod allowly;
@@ -52,15 +56,14 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Everything on the API's listener.
 pub fn router(app: App) -> Router {
-    let routes = routes().into_router().with_state(app.clone());
-    stack(routes.layer(from_fn_with_state(app, unless_full)))
+    stack(routes().into_router().with_state(app.clone()), Some(app))
 }
 
 /// The same, with a limit on how often each API key may call.
 pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
     let routes = routes().into_router().with_state(app.clone());
     let routes = routes.layer(from_fn_with_state((app.clone(), Arc::new(rate_limits)), rate_limit::hold));
-    stack(routes.layer(from_fn_with_state(app, unless_full)))
+    stack(routes, Some(app))
 }
 
 /// Every route of every face, with what the document says of it.
@@ -68,22 +71,23 @@ fn routes() -> Routes {
     allowly::routes().merge(tlog::routes()).merge(admin::routes()).merge(docs::routes()).merge(verify::routes())
 }
 
-/// The tower stack, from the inside out.
-pub fn stack(router: Router) -> Router {
+/// What is around every handler of a listener. One layer, since each costs every request two allocations and a walk through
+/// one more future: what it does is [`told`] and [`held`].
+pub fn stack(router: Router, app: Option<App>) -> Router {
+    let door = Door { room: Semaphore::new(REQUESTS_MAX), app };
     router
         // Unknown routes and wrong methods answer in the envelope too.
         .fallback(async |request| answered(request, ApiError::not_found("route")).await)
         .method_not_allowed_fallback(async |request| answered(request, ApiError::method_not_allowed()).await)
-        // A head that is too long is told what is.
-        .layer(from_fn(bounded_head))
-        // A request that hangs is told so; what it asked for may still happen.
-        .layer(from_fn(timeout))
-        // A panic in a handler is one request's misfortune.
-        .layer(CatchPanicLayer::custom(panicked))
-        // Nobody waits for others to be done: who comes when too many are in flight is told so at once.
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(REQUESTS_MAX)), in_flight))
-        // Every answer, whichever of the above made it, can be found again in the telemetry.
-        .layer(from_fn(request_id))
+        .layer(from_fn_with_state(Arc::new(door), told))
+}
+
+/// What requests of one listener have in common.
+struct Door {
+    /// For requests without a body.
+    room: Semaphore,
+    /// Whose engine may be full, where requests are for one.
+    app: Option<App>,
 }
 
 /// An error that does not depend on the body. The body is read all the same, so that the connection can go on.
@@ -92,60 +96,80 @@ async fn answered(request: Request, error: ApiError) -> ApiError {
     error
 }
 
-async fn bounded_head(request: Request, next: Next) -> Result<Response<Body>, ApiError> {
-    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
-    let headers = request.headers().iter().fold(0_usize, |sum, (name, value)| sum.saturating_add(name.as_str().len() + value.len()));
-    let error = match (uri, headers) {
-        (URI_BYTES_MAX.., _) => ApiError::uri_too_long(URI_BYTES_MAX),
-        (_, HEADER_BYTES_MAX..) => ApiError::headers_too_large(HEADER_BYTES_MAX),
-        _ => return Ok(next.run(request).await),
-    };
-    Err(answered(request, error).await)
-}
-
-/// Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
-async fn unless_full(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
-    if app.engine.is_full() { Err(Failure::Busy.into()) } else { Ok(next.run(request).await) }
-}
-
-async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
-    if !request.body().is_end_stream() {
-        return Ok(next.run(request).await);
-    }
-    let Ok(_room) = room.try_acquire() else { return Err(ApiError::unavailable("Too many requests are in flight; try again shortly")) };
-    Ok(next.run(request).await)
-}
-
-async fn timeout(request: Request, next: Next) -> Result<Response<Body>, ApiError> {
-    tokio::time::timeout(TIMEOUT, next.run(request)).await.map_err(|_| ApiError::unavailable("the request took too long"))
-}
-
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response<Body> {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic.message = text.unwrap_or("unknown"), "a handler panicked");
-    axum::response::IntoResponse::into_response(ApiError::internal())
-}
-
-async fn request_id(request: Request, next: Next) -> Response<Body> {
+/// Every answer, whoever made it, can be found again in the telemetry.
+async fn told(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
     let id = match request.headers().get(REQUEST_ID) {
         Some(id) if (1..=1024).contains(&id.len()) => id.clone(),
         _ => mint_request_id(),
     };
     // The route and not the path, which may hold a nonce.
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
     let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
-    // An error, so that whatever is printed within is printed with it, whatever is filtered out.
-    let span =
-        tracing::error_span!("request", request.id = id.to_str().unwrap_or("unreadable"), request.method = method, request.route = route);
-    traces::continue_from(request.headers(), &span);
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let status = response.status().as_u16();
-    span.in_scope(|| tracing::debug!(response.status = status, response.duration_seconds = took.seconds(), "answered"));
-    traces::answered(&span, method, &route, status);
-    metrics().request(method, route, status, &took);
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+    let (named, known_route) = (id.clone(), route.clone());
+    let span = move || {
+        let (id, route) = (named.to_str().unwrap_or("unreadable"), known_route.as_ref().map_or("unknown", MatchedPath::as_str));
+        // An error, so that whatever is printed within is printed with it, whatever is filtered out.
+        tracing::error_span!("request", request.id = id, request.method = method, request.route = route)
+    };
+    let watched = if telemetry::is_watched() { span() } else { Span::none() };
+    traces::continue_from(request.headers(), &watched);
+    let answer = async {
+        let held = held(&door, route.is_some(), request, next).await;
+        let mut response = held.unwrap_or_else(ApiError::into_response);
+        let (route, status) = (route.as_ref().map_or("unknown", MatchedPath::as_str), response.status().as_u16());
+        tracing::debug!(response.status = status, response.duration_seconds = took.seconds(), "answered");
+        traces::answered(method, route, status);
+        metrics().request(method, route, status, &took);
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    };
+    telemetry::answering(watched, span, answer).await
+}
+
+/// The limits, from the outside in, and what becomes of a handler that does not answer.
+async fn held(door: &Door, is_routed: bool, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+    // Nobody waits for others to be done: who comes when too many are in flight is told so at once.
+    let _room = match request.body().is_end_stream() {
+        true => Some(door.room.try_acquire().map_err(|_| ApiError::unavailable("Too many requests are in flight; try again shortly"))?),
+        false => None,
+    };
+    let answer = async {
+        // A head that is too long is told what is.
+        if let Some(error) = too_long(&request) {
+            return Err(answered(request, error).await);
+        }
+        // Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
+        if is_routed && door.app.as_ref().is_some_and(|app| app.engine.is_full()) {
+            return Err(Failure::Busy.into());
+        }
+        Ok(next.run(request).await)
+    };
+    // A panic in a handler is one request's misfortune.
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    // A request that hangs is told so; what it asked for may still happen.
+    match tokio::time::timeout(TIMEOUT, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => Err(panicked(&*panic)),
+        Err(_) => Err(ApiError::unavailable("the request took too long")),
+    }
+}
+
+fn too_long(request: &Request) -> Option<ApiError> {
+    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let headers = request.headers().iter().fold(0_usize, |sum, (name, value)| sum.saturating_add(name.as_str().len() + value.len()));
+    match (uri, headers) {
+        (URI_BYTES_MAX.., _) => Some(ApiError::uri_too_long(URI_BYTES_MAX)),
+        (_, HEADER_BYTES_MAX..) => Some(ApiError::headers_too_large(HEADER_BYTES_MAX)),
+        _ => None,
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ApiError {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let _request = telemetry::request().entered();
+    tracing::error!(panic.message = text.unwrap_or("unknown"), "a handler panicked");
+    ApiError::internal()
 }
 
 /// A request that is being answered, until it is or its caller has gone.
@@ -171,6 +195,9 @@ fn known(method: &Method) -> &'static str {
 }
 
 fn mint_request_id() -> HeaderValue {
-    let id = data_encoding::HEXLOWER.encode(&chance::bytes::<16>());
-    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+    thread_local! {
+        static NUMBERS: RefCell<Box<dyn FnMut() -> u128>> = RefCell::new(Box::new(chance::numbers()));
+    }
+    let number = NUMBERS.with_borrow_mut(|numbers| numbers());
+    HeaderValue::try_from(format!("{number:032x}")).unwrap_or(HeaderValue::from_static("unknown"))
 }

@@ -1,9 +1,11 @@
 //! What the process says about itself: lines on standard error, metrics, traces. The log is something else: it is the chain.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use opentelemetry_otlp::ExporterBuildError;
-use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument as _, Span};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry};
@@ -24,19 +26,43 @@ pub fn start(json: bool, otlp_endpoint: Option<&str>) -> Result<Option<Traces>, 
     let traces = otlp_endpoint.map(Traces::start).transpose()?;
     // What cannot be printed is lost; to print that as well would fail likewise, and with a panic.
     let printer = fmt::layer().with_writer(|| Lossy(io::stderr())).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
-    let printer = if json {
-        printer.json().flatten_event(true).with_span_list(false).with_current_span(true).with_filter(filter).boxed()
-    } else {
-        printer.with_filter(filter).boxed()
-    };
+    let printer =
+        if json { printer.json().flatten_event(true).with_span_list(false).with_current_span(true).boxed() } else { printer.boxed() };
     // A second start, as in tests, keeps the first printer.
-    let _ = registry().with(printer).with(traces.as_ref().map(Traces::layer)).try_init();
+    let _ = match &traces {
+        // What is printed and what is sent differ. Every span is asked about by both, so it is not done where one filter will do.
+        Some(traces) => registry().with(printer.with_filter(filter)).with(traces.layer()).try_init(),
+        None => registry().with(printer).with(filter).try_init(),
+    };
     Ok(traces)
+}
+
+tokio::task_local! {
+    /// Makes the span of the request that this task answers.
+    static REQUEST: Arc<dyn Fn() -> Span + Send + Sync>;
+}
+
+/// Whether somebody looks at every request. Making and entering a span costs a request more than the decision, and most have nothing to
+/// say; so it is otherwise made for those who ask for it.
+pub fn is_watched() -> bool {
+    traces::are_on() || LevelFilter::current() >= LevelFilter::DEBUG
+}
+
+/// Answers a request that `span` names, within the span `watched` if there is one already.
+pub async fn answering<F: Future>(watched: Span, span: impl Fn() -> Span + Send + Sync + 'static, answer: F) -> F::Output {
+    REQUEST.scope(Arc::new(span), answer.instrument(watched)).await
+}
+
+/// The span of the request that is being answered here; to be entered by whoever prints something.
+pub fn request() -> Span {
+    let current = Span::current();
+    let made = || REQUEST.try_with(|span| span()).unwrap_or(Span::none());
+    if current.is_none() { made() } else { current }
 }
 
 /// Runs what blocks on a thread for that, within the span of whoever asks.
 pub fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
-    let span = Span::current();
+    let span = request();
     tokio::task::spawn_blocking(move || span.in_scope(work))
 }
 

@@ -86,13 +86,16 @@ pub async fn parse_naming<T>(
         }
     };
     let name = idempotency_key(request.headers());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let place = matches!(name, Ok(Some(_))).then(|| (request.method().clone(), request.uri().clone()));
     let body = read_json(request, limit_bytes).await;
     let parsed = body.and_then(|(value, bytes)| {
         if app.refuses_emails {
             refuse_emails(&value, people)?;
         }
-        let named = name?.map(|name| NamedRequest::new(name, method.as_str(), &path, &fingerprinted(&value, bytes)));
+        let named = name?.zip(place).map(|(name, (method, uri))| {
+            let fingerprinted = fingerprinted(&value, bytes);
+            NamedRequest::new(name, method.as_str(), uri.path(), &fingerprinted)
+        });
         parse(&value).map(|parsed| (parsed, named)).map_err(ApiError::invalid)
     });
     match parsed {
@@ -189,15 +192,27 @@ enum Unread {
 }
 
 async fn collect(mut body: Limited<Body>) -> Result<Bytes, Unread> {
-    let (mut collected, mut room) = (Vec::new(), Vec::new());
+    let (mut first, mut pieces, mut room) = (Bytes::new(), Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| if error.is::<LengthLimitError>() { Unread::TooLong } else { Unread::CutOff })?;
         let Ok(data) = frame.into_data() else { continue };
         let bytes = u32::try_from(data.len()).map_err(|_| Unread::TooLong)?;
-        room.push(BODIES.try_acquire_many(bytes).map_err(|_| Unread::NoRoom)?);
-        collected.extend_from_slice(&data);
+        let taken = BODIES.try_acquire_many(bytes).map_err(|_| Unread::NoRoom)?;
+        match &mut room {
+            None => room = Some(taken),
+            Some(room) => room.merge(taken),
+        }
+        // Most bodies come in one piece, and are taken as they are.
+        if first.is_empty() {
+            first = data;
+        } else {
+            if pieces.is_empty() {
+                pieces.extend_from_slice(&first);
+            }
+            pieces.extend_from_slice(&data);
+        }
     }
-    Ok(collected.into())
+    Ok(if pieces.is_empty() { first } else { pieces.into() })
 }
 
 /// A cursor that the list has not given.

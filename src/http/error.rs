@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::CreateError;
 use crate::engine::Failure;
 use crate::log::StoreError;
+use crate::telemetry;
 
 /// Seconds after which a refused caller may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -132,6 +133,7 @@ impl From<CreateError> for ApiError {
         match error {
             CreateError::Engine(failure) => failure.into(),
             CreateError::Keyring(cause) => {
+                let _request = telemetry::request().entered();
                 tracing::error!(keyring.error = %cause, "a signing key could not be sealed");
                 Self::unavailable("The key directory cannot be written at the moment")
             }
@@ -141,6 +143,7 @@ impl From<CreateError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(cause: StoreError) -> Self {
+        let _request = telemetry::request().entered();
         tracing::error!(storage.error = %cause, "the log could not be read");
         Self::unavailable("The log cannot be read at the moment")
     }

@@ -19,7 +19,7 @@ const WRITER_WAIT: Duration = Duration::from_millis(500);
 /// Every endpoint of the listener.
 pub fn router(app: App) -> Router {
     let router = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(scrape));
-    stack(router.with_state(app))
+    stack(router.with_state(app), None)
 }
 
 /// The process answers.

@@ -20,7 +20,7 @@ use super::routes::{Routes, get};
 use super::{ApiError, call};
 use crate::app::App;
 use crate::checkpoints::{Published, verifier_key};
-use crate::telemetry::blocking;
+use crate::telemetry::{self, blocking};
 use crate::tiles::Tiles;
 
 /// A checkpoint that is due is waited for.
@@ -184,6 +184,7 @@ pub(super) async fn read<T: Send + 'static>(app: &App, read: impl FnOnce(&Tiles)
     let tiles = Arc::clone(&app.checkpoints.tiles);
     let read = blocking(move || read(&tiles)).await.map_err(|_| ApiError::internal())?;
     read.map_err(|error| {
+        let _request = telemetry::request().entered();
         tracing::error!(error = %error, "the trees could not be read");
         ApiError::unavailable("The trees cannot be read at the moment")
     })

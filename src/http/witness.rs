@@ -20,7 +20,7 @@ const SIZE: &str = "text/x.tlog.size";
 /// Every endpoint of the listener.
 pub fn router(witness: Arc<Witness>) -> Router {
     let router = Router::new().route("/healthz", get(healthz)).route("/add-checkpoint", post(add_checkpoint));
-    stack(router.route("/{origin}/checkpoint", get(last_cosigned)).with_state(witness))
+    stack(router.route("/{origin}/checkpoint", get(last_cosigned)).with_state(witness), None)
 }
 
 /// The process answers.

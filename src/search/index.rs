@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use allowlog_proto::chain::Hash;
 use tantivy::columnar::ColumnValues;
 use tantivy::directory::{Directory as _, MmapDirectory};
-use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
+use tantivy::indexer::{IndexWriterOptions, NoMergePolicy, UserOperation};
 use tantivy::postings::SegmentPostings;
 use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema};
 use tantivy::{
@@ -41,6 +41,8 @@ const MEMORY_BYTES: usize = 15_000_000;
 const MERGE_GROWTH: u64 = 6;
 /// A larger segment is left as it is.
 const MERGED_DOCUMENTS_MAX: u64 = 100_000_000;
+/// Documents handed to the library at a time.
+const BATCH_DOCUMENTS: usize = 256;
 /// Documents looked at first when looking backwards; each further window is twice as long.
 const WINDOW: DocId = 1024;
 
@@ -114,6 +116,8 @@ pub(super) struct Index {
     mark: Mark,
     /// Documents added since.
     added: u64,
+    /// Those of them that the library has not been handed yet.
+    batch: Vec<UserOperation>,
     merge: Option<FutureResult<Option<SegmentMeta>>>,
 }
 
@@ -169,7 +173,7 @@ impl Index {
         // What is merged is decided here, since neighbours are to stay neighbours.
         writer.set_merge_policy(Box::new(NoMergePolicy));
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { writer, reader, fields: schema().1, mark, added: 0, merge: None })
+        Ok(Self { writer, reader, fields: schema().1, mark, added: 0, batch: Vec::new(), merge: None })
     }
 
     /// How far the index goes, as committed.
@@ -190,13 +194,20 @@ impl Index {
         }
         document.add_u64(self.fields.sequence, sequence);
         document.add_u64(self.fields.time, time_ms);
-        self.writer.add_document(document)?;
+        self.batch.push(UserOperation::Add(document));
         self.added = self.added.saturating_add(1);
+        if self.batch.len() >= BATCH_DOCUMENTS { self.hand_over() } else { Ok(()) }
+    }
+
+    /// Each message to the library's thread may wake it, so one holds many documents.
+    fn hand_over(&mut self) -> Result<(), IndexError> {
+        self.writer.run(std::mem::take(&mut self.batch))?;
         Ok(())
     }
 
     /// Makes durable what was added: all of the log up to the end of a frame, which has this hash.
     pub(super) fn commit(&mut self, position: u64, frame: Hash) -> Result<(), IndexError> {
+        self.hand_over()?;
         let mark = Mark { position, frame, documents: self.mark.documents.saturating_add(self.added) };
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&mark.write());

@@ -223,8 +223,8 @@ impl Metrics {
     }
 
     /// Counts an answered request. The route is a template of ours, never a path.
-    pub fn request(&self, method: &'static str, route: String, status: u16, took: &Stopwatch) {
-        let labels = RouteLabels { method, route };
+    pub fn request(&self, method: &'static str, route: &str, status: u16, took: &Stopwatch) {
+        let labels = RouteLabels { method, route: route.to_owned() };
         self.request_seconds.get_or_create(&labels).observe(took.seconds());
         self.requests.get_or_create(&RequestLabels { method, route: labels.route, status }).inc();
     }

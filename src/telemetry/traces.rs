@@ -71,17 +71,23 @@ impl Drop for Traces {
     }
 }
 
-/// Makes the caller's span, if its `traceparent` names one, the parent of the request's.
+/// Whether spans are sent anywhere.
+pub fn are_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// Makes the caller's span, if its `traceparent` names one, the parent of the request's, which must not have been entered.
 pub fn continue_from(headers: &HeaderMap, span: &Span) {
-    if IS_ON.load(Ordering::Relaxed) {
+    if are_on() {
         // A span that is not sampled has no parent to be set.
         let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(headers)));
     }
 }
 
 /// Adds what is known of a request once it is answered.
-pub fn answered(span: &Span, method: &'static str, route: &str, status: u16) {
-    if IS_ON.load(Ordering::Relaxed) {
+pub fn answered(method: &'static str, route: &str, status: u16) {
+    if are_on() {
+        let span = Span::current();
         span.set_attribute("http.request.method", method);
         span.set_attribute("http.route", route.to_owned());
         span.set_attribute("http.response.status_code", i64::from(status));

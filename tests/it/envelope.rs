@@ -87,7 +87,7 @@ async fn malformed_and_oversized_bodies() {
 #[tokio::test]
 async fn panics_and_request_ids() {
     let panicking = async || -> &'static str { panic!("a defect") };
-    let router = allowlog::http::stack(Router::new().route("/panic", get(panicking)).route("/fine", get(async || "fine")));
+    let router = allowlog::http::stack(Router::new().route("/panic", get(panicking)).route("/fine", get(async || "fine")), None);
     let reply = send(&router, Request::get("/panic").body(Body::empty()).unwrap()).await;
     assert_eq!(reply.error(), (500, "internal_error".into()));
     assert!(!reply.text.contains("defect"), "the cause stays inside");

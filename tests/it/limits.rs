@@ -110,7 +110,7 @@ async fn too_many_in_flight_are_refused_at_once() {
             "done"
         }
     };
-    let router = stack(Router::new().route("/slow", get(slow)).route("/fast", get(async || "done")));
+    let router = stack(Router::new().route("/slow", get(slow)).route("/fast", get(async || "done")), None);
     let call = |path: &str| {
         let (router, request) = (router.clone(), Request::get(path).body(Body::empty()).unwrap());
         tokio::spawn(async move { send(&router, request).await })
@@ -147,7 +147,7 @@ async fn heads_have_a_length() {
 #[tokio::test]
 async fn a_stranger_is_refused_whatever_comes_behind() {
     let server = Server::start().await;
-    let router = stack(Router::new().route("/known", post(async || "done")));
+    let router = stack(Router::new().route("/known", post(async || "done")), None);
     // More than any body may have: nobody keeps it.
     let body = || Body::from(vec![b'x'; 1024 * 1024]);
     assert_eq!(send(&server.router, Request::post("/v1/check").body(body()).unwrap()).await.error().0, 401);

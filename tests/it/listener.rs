@@ -74,7 +74,7 @@ async fn ask(client: &mut TcpStream, path: &str) {
 }
 
 fn fine() -> Router {
-    stack(Router::new().route("/fine", get(async || "done")))
+    stack(Router::new().route("/fine", get(async || "done")), None)
 }
 
 /// A route that answers once the gate is open, and a count of those who wait at it.
@@ -86,7 +86,7 @@ fn gated() -> (Router, Arc<Semaphore>, Arc<Semaphore>) {
         drop(opened.acquire().await.unwrap());
         "done"
     };
-    (stack(Router::new().route("/slow", get(wait)).route("/fine", get(async || "done"))), gate, entered)
+    (stack(Router::new().route("/slow", get(wait)).route("/fine", get(async || "done")), None), gate, entered)
 }
 
 fn hasty() -> Limits {
@@ -167,7 +167,7 @@ async fn a_client_that_does_not_read_is_cut() {
     let answer = Bytes::from_owner(Held(vec![0; 64 * 1024 * 1024], Some(dropped)));
     let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
     let large = async move || Body::from(answer.lock().unwrap().take().unwrap());
-    let door = Door::open(stack(Router::new().route("/large", get(large))), hasty()).await;
+    let door = Door::open(stack(Router::new().route("/large", get(large)), None), hasty()).await;
     let mut client = door.connect().await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     released.await.unwrap();

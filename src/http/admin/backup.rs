@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::http::openapi::Entry;
 use crate::http::{ApiError, streaming};
 use crate::log::backup;
+use crate::telemetry;
 
 const MEDIA_TYPE: &str = "application/octet-stream";
 
@@ -24,6 +25,7 @@ pub async fn stream(_: Operator, State(app): State<App>) -> Result<Response, Api
     let keyring = Arc::clone(&app.keyring);
     let keys = spawn_blocking(move || keyring.sealed()).await.map_err(|_| ApiError::internal())?;
     let keys = keys.map_err(|error| {
+        let _request = telemetry::request().entered();
         tracing::error!(error = %error, "the signing keys could not be read for a backup");
         ApiError::unavailable("the signing keys cannot be read")
     })?;

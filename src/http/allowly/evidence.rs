@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::evidence::{Bundle, EvidenceError, Request};
 use crate::http::openapi::Entry;
 use crate::http::{ApiError, call, streaming, tlog};
-use crate::telemetry::blocking;
+use crate::telemetry::{self, blocking};
 
 const MEDIA_TYPE: &str = "application/jsonl";
 
@@ -42,6 +42,7 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
         EvidenceError::Unknown => unknown(),
         EvidenceError::Store(error) => error.into(),
         EvidenceError::Io(error) => {
+            let _request = telemetry::request().entered();
             tracing::error!(error = %error, "evidence could not be put together");
             ApiError::unavailable("The trees cannot be read at the moment")
         }

@@ -269,7 +269,7 @@ async fn errors(story: &mut Story<'_>) {
     let reply = failing.post("/v1/tombstones", json!({ "resource": "inbox:user_9" })).await;
     story.keep("errors: storage fails", None, &reply);
     let panicking = async || -> &'static str { panic!("a defect") };
-    let router = allowlog::http::stack(Router::new().route("/defect", get(panicking)));
+    let router = allowlog::http::stack(Router::new().route("/defect", get(panicking)), None);
     let reply = send(&router, Request::get("/defect").body(Body::empty()).unwrap()).await;
     story.keep("errors: defect", None, &reply);
 }
