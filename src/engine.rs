@@ -7,7 +7,7 @@ use allowlog_projections::decide::{authenticate, may_act};
 use allowlog_projections::rejected::Rejected;
 use allowlog_projections::state::State;
 use allowlog_proto::id::WorkspaceId;
-use allowlog_proto::limits::COMMIT_COMMANDS_MAX;
+use allowlog_proto::limits::{BATCH_CHECKS_MAX, COMMIT_COMMANDS_MAX};
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tracing::Instrument as _;
@@ -19,6 +19,9 @@ use crate::writer::{Committed, Input};
 /// Callers that may wait for their answers; one more is refused at once. It is what the writer gets through in some 15 ms:
 /// whoever is let in is answered soon, and more room would only let more callers wait for longer.
 pub const CALLERS_MAX: usize = 320;
+/// Checks that may wait in batches: what the writer gets through in some 100 ms. Whoever asks for one check beside them waits no
+/// longer than that.
+pub const BATCHED_CHECKS_MAX: usize = 8 * BATCH_CHECKS_MAX;
 /// Questions whether the writer is there, which are asked whatever the load.
 const PROBES_MAX: usize = 16;
 
@@ -31,6 +34,8 @@ pub struct Engine {
     queue: mpsc::Sender<Input>,
     /// A permit for each caller that may wait.
     callers: Arc<Semaphore>,
+    /// A permit for each check of the batches among them.
+    batched: Arc<Semaphore>,
     latch: Arc<Latch>,
 }
 
@@ -58,7 +63,10 @@ impl Engine {
     /// A handle and the queue it fills.
     pub fn new(latch: Arc<Latch>) -> (Self, mpsc::Receiver<Input>) {
         let (queue, receiver) = mpsc::channel(CALLERS_MAX + PROBES_MAX);
-        (Self { queue, callers: Arc::new(Semaphore::new(CALLERS_MAX)), latch }, receiver)
+        (
+            Self { queue, callers: Arc::new(Semaphore::new(CALLERS_MAX)), batched: Arc::new(Semaphore::new(BATCHED_CHECKS_MAX)), latch },
+            receiver,
+        )
     }
 
     /// Decides a command; answers once its events are durable.
@@ -66,6 +74,8 @@ impl Engine {
     /// # Errors
     /// Says who must act.
     pub async fn submit(&self, command: Command) -> Result<Committed, Failure> {
+        let checks = u32::try_from(command.batch().len()).map_err(|_| Failure::Busy)?;
+        let _checks = self.batched.try_acquire_many(checks).map_err(|_| Failure::Busy)?;
         let (answer, answered) = oneshot::channel();
         let _room = self.enter(Input::Command { command, answer, entered: Stopwatch::start() })?;
         // From the queue to the disk.

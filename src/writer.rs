@@ -11,9 +11,10 @@ use allowlog_projections::ids::Ids;
 use allowlog_projections::receipts;
 use allowlog_projections::state::State;
 use allowlog_proto::chain::Chain;
+use allowlog_proto::event::Event;
 use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::WorkspaceId;
-use allowlog_proto::limits::{COMMIT_BYTES_GOAL, COMMIT_COMMANDS_MAX};
+use allowlog_proto::limits::{BATCH_BYTES_GOAL, COMMIT_BYTES_GOAL, COMMIT_COMMANDS_MAX};
 use allowlog_proto::record::Request;
 use allowlog_proto::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -195,20 +196,22 @@ impl Writer {
         };
         metrics().queue_wait_seconds.observe(entered.seconds());
         let result = decide(&self.state, &command, self.now, &mut self.ids);
-        let result = result.map_err(Failure::Rejected).map(|decided| {
-            if !decided.events.is_empty() {
-                changed.insert(decided.workspace_id);
+        let result = result.map_err(Failure::Rejected).map(|mut decided| {
+            let (start, workspace_id) = (frame.count(), decided.workspace_id);
+            self.record(frame, workspace_id, std::mem::take(&mut decided.events), request_of(&command));
+            let end_of_batch = frame.size().saturating_add(BATCH_BYTES_GOAL);
+            for check in command.batch() {
+                // What does not fit is told so: one commit holds a batch, or as much of it as was decided.
+                if frame.size() >= end_of_batch {
+                    break;
+                }
+                let events = decided.decide_next(&self.state, check, self.now, &mut self.ids);
+                self.record(frame, workspace_id, events, request_of(&command));
             }
-            for event in decided.events {
-                let request = request_of(&command).cloned();
-                let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
-                let Ok(hash) = frame.push(&record) else {
-                    unreachable!("limits.rs holds every event below the limit of a record");
-                };
-                self.chain.extend(&record, hash);
-                self.state.apply(&record, hash);
+            if frame.count() > start {
+                changed.insert(workspace_id);
             }
-            Committed { workspace_id: decided.workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
+            Committed { workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });
         let kind = kind(&command);
         Box::new(move |stored| {
@@ -217,6 +220,18 @@ impl Writer {
             // A caller that has gone away does not need the answer.
             let _ = answer.send(result);
         })
+    }
+
+    /// Makes records of what was decided and applies them: whoever is decided next sees them.
+    fn record(&mut self, frame: &mut FrameBuilder, workspace_id: WorkspaceId, events: Vec<Event>, request: Option<&Request>) {
+        for event in events {
+            let record = receipts::record(&self.chain, workspace_id, self.now, event, request.cloned());
+            let Ok(hash) = frame.push(&record) else {
+                unreachable!("limits.rs holds every event below the limit of a record");
+            };
+            self.chain.extend(&record, hash);
+            self.state.apply(&record, hash);
+        }
     }
 
     fn store(&mut self, frame: FrameBuilder) -> Result<(), Failure> {

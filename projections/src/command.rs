@@ -1,5 +1,7 @@
 //! Commands: what somebody wants, complete and in plain data, before it is decided.
 
+use std::sync::Arc;
+
 use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
 use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
@@ -104,6 +106,8 @@ pub enum Action {
     Revoke(Option<AuthorizationId>, Box<RevokeBody>),
     /// May this agent do this, now?
     Check(Box<CheckBody>),
+    /// The same many times, each at its own place: what one has spent, opened or counted, the next one sees.
+    CheckBatch(Arc<Vec<CheckBody>>),
     /// The user answered.
     Confirm(Option<Nonce>, ConfirmBody),
     /// A third party answered.
@@ -116,4 +120,14 @@ pub enum Action {
     PlaceTombstone(Box<TombstoneBody>),
     /// Open it again.
     LiftTombstone(Option<TombstoneId>),
+}
+
+impl Command {
+    /// The checks of a batch, in order; none if this is something else.
+    pub fn batch(&self) -> &[CheckBody] {
+        match self {
+            Self::Caller { action: Action::CheckBatch(checks), .. } => checks,
+            Self::Caller { .. } | Self::Operator(_) => &[],
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Decisions: a command and the state become events and an outcome. Nothing is written here.
 
+use allowlog_proto::api::allowly::CheckBody;
 use allowlog_proto::event::{Event, Role};
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::time::Timestamp;
@@ -51,9 +52,21 @@ impl Decided {
         let Some(outcome) = Outcome::of(&events, now) else { unreachable!("the events of a caller's command have an answer") };
         Self { workspace_id, events, outcome }
     }
+
+    /// Decides the next check of a batch that was opened at `now`: its events are what is returned, once those of the check
+    /// before it are in the state, and its results stand behind the others in the outcome. A retry decides nothing.
+    pub fn decide_next(&mut self, state: &State, check: &CheckBody, now: Timestamp, ids: &mut Ids) -> Vec<Event> {
+        let Outcome::Checked(checked) = &mut self.outcome else { return Vec::new() };
+        let decided = check::check(state, self.workspace_id, check, now, ids);
+        if let Outcome::Checked(next) = decided.outcome {
+            checked.results.extend(next.results);
+        }
+        decided.events
+    }
 }
 
-/// Decides a command at the instant `now`, which must not lie before that of any record in the state.
+/// Decides a command at the instant `now`, which must not lie before that of any record in the state. A batch of checks is
+/// opened by this, and has no events of its own: [`Decided::decide_next`] decides each of its checks.
 ///
 /// # Errors
 /// Then nothing was decided and nothing is to be stored. A denial is not an error.
@@ -93,6 +106,7 @@ fn act(state: &State, workspace_id: WorkspaceId, action: &Action, now: Timestamp
         Action::Create(body) => create::create(state, workspace_id, body, now, ids),
         Action::Revoke(id, body) => revoke::revoke(state, workspace_id, *id, body, now, ids),
         Action::Check(body) => Ok(check::check(state, workspace_id, body, now, ids)),
+        Action::CheckBatch(_) => Ok(check::open_batch(workspace_id, now)),
         Action::Confirm(nonce, body) => confirm::confirm(state, workspace_id, *nonce, *body, now, ids),
         Action::Resolve(id, body) => resolve::resolve(state, workspace_id, *id, body, now, ids),
         Action::CreateBundle(body) => bundles::create(state, workspace_id, body, now),

@@ -7,6 +7,8 @@ pub const SAFE_INTEGER_MAX: i64 = 9_007_199_254_740_991;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Request body of calls that carry metadata.
 pub const BODY_METADATA_BYTES_MAX: usize = 256 * 1024;
+/// Request body of a batch of checks: some 1 KiB for each of as many as there may be.
+pub const BODY_BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting of a JSON text; a deeper one is refused as malformed, so that no reader recurses further.
 pub const JSON_DEPTH_MAX: usize = 128;
 
@@ -53,6 +55,10 @@ pub const FIELD_ERRORS_MAX: usize = 128;
 pub const SCOPES_GRANTED_MAX: usize = 100;
 /// Scopes in one check.
 pub const SCOPES_CHECKED_MAX: usize = 25;
+/// Checks in one batch.
+pub const BATCH_CHECKS_MAX: usize = 1000;
+/// Scopes of all checks of one batch: what the writer decides in some 20 ms, during which nobody else is answered.
+pub const BATCH_SCOPES_MAX: usize = 2500;
 /// Strings in one list constraint.
 pub const CONSTRAINT_LIST_MAX: usize = 128;
 /// Conditions of one scope, over all three lists.
@@ -89,11 +95,13 @@ pub const ISSUED_AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 /// One stored record, header included.
 pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// One stored frame.
-pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const FRAME_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// A commit stops taking further commands once its records pass this size.
 pub const COMMIT_BYTES_GOAL: usize = 256 * 1024;
 /// A commit takes at most this many commands.
 pub const COMMIT_COMMANDS_MAX: usize = 256;
+/// The checks of a batch are decided until their records pass this size; those behind are refused.
+pub const BATCH_BYTES_GOAL: usize = 4 * 1024 * 1024;
 
 /// A signed note, as a checkpoint is: its lines of 500 bytes fit, and a request that carries one is hardly larger than any other.
 pub const SIGNED_NOTE_BYTES_MAX: usize = 64 * 1024;
@@ -124,6 +132,10 @@ const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3
     + CONDITION_ITEMS_MAX * (CONDITION_TEXT_BYTES_MAX + 4)
     + 512;
 const _: () = assert!(COMMIT_BYTES_GOAL + RECORD_BYTES_MAX + SCOPES_CHECKED_MAX * CHECK_RECORD_BYTES_MAX < FRAME_BYTES_MAX);
+// A batch is decided whole or up to its goal, whatever was in the commit before it.
+const _: () = assert!(COMMIT_BYTES_GOAL + BATCH_BYTES_GOAL + SCOPES_CHECKED_MAX * CHECK_RECORD_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(BATCH_CHECKS_MAX <= BATCH_SCOPES_MAX && SCOPES_CHECKED_MAX <= BATCH_SCOPES_MAX);
+const _: () = assert!(BODY_BYTES_MAX < BODY_BATCH_BYTES_MAX, "what can be checked alone can be checked in a batch");
 const _: () = assert!(PAGE_ITEMS_DEFAULT <= PAGE_ITEMS_MAX);
 const _: () = assert!(CONTEXT_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(CONTEXT_DEPTH_MAX < JSON_DEPTH_MAX);

@@ -347,6 +347,7 @@ pub const fn kind(command: &Command) -> &'static str {
             Action::Create(_) => "create",
             Action::Revoke(..) => "revoke",
             Action::Check(_) => "check",
+            Action::CheckBatch(_) => "check_batch",
             Action::Confirm(..) => "confirm",
             Action::Resolve(..) => "resolve",
             Action::CreateBundle(_) => "create_bundle",

@@ -40,6 +40,8 @@ pub(crate) const ANSWERED: &[&str] = &[
     "key reused",
     "resolved again",
     "retried",
+    "several checks in one command",
+    "an escalation opened and met in one command",
     "bundled",
     "unbundled",
     "closed",
@@ -326,6 +328,9 @@ impl Ledger {
             self.model.learn(command, at, decided);
         }
         self.say(&format!("decided at {at}: {command:?}: {decided:?}"));
+        if command.batch().len() > 1 && matches!(answer, Answer::Checked(_)) {
+            self.count("several checks in one command");
+        }
         self.judge_retry(command, &answer);
         self.tally_answer(answer);
     }
@@ -352,7 +357,15 @@ impl Ledger {
 
     fn tally_answer(&mut self, answer: Answer) {
         let what = match answer {
-            Answer::Checked(lines) => return lines.iter().for_each(|line| self.count(line.reason.as_str())),
+            Answer::Checked(lines) => {
+                for line in lines {
+                    self.count(line.reason.as_str());
+                    if line.meets_its_own_batch() {
+                        self.count("an escalation opened and met in one command");
+                    }
+                }
+                return;
+            }
             Answer::Refused(why) => why,
             Answer::Invalid(_) => "invalid",
             Answer::Resolved { again: true, .. } => "resolved again",

@@ -14,7 +14,7 @@ use allowlog_proto::reason::{PolicyVersion, Reason};
 use allowlog_proto::text::ScopeName;
 use allowlog_proto::time::Timestamp;
 
-use super::{Decided, conditions, static_constraints};
+use super::{Checked, Decided, Outcome, conditions, static_constraints};
 use crate::ids::Ids;
 use crate::state::{Authorization, Escalation, State, Status};
 
@@ -72,6 +72,12 @@ pub(super) fn check(state: &State, workspace_id: WorkspaceId, body: &CheckBody, 
         events.push(Event::Check(CheckEvent::Decided(Arc::new(decided))));
     }
     Decided::answered_by(workspace_id, events, now)
+}
+
+/// A batch whose checks are yet to be decided.
+pub(super) fn open_batch(workspace_id: WorkspaceId, now: Timestamp) -> Decided {
+    let outcome = Outcome::Checked(Box::new(Checked { checked_at: now, results: Vec::new() }));
+    Decided { workspace_id, events: Vec::new(), outcome }
 }
 
 impl Scene<'_> {

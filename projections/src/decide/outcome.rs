@@ -85,12 +85,12 @@ pub struct RevokedNow {
     pub receipt_id: ReceiptId,
 }
 
-/// The scopes of a check were decided.
+/// The scopes of a check were decided, or those of a batch of checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Time of the records.
     pub checked_at: Timestamp,
-    /// One for each scope, in the order of the request.
+    /// One for each scope, in the order of the request; of a batch, those of its first check first.
     pub results: Vec<Arc<ScopeDecided>>,
 }
 

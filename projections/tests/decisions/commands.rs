@@ -1,5 +1,7 @@
 //! Random commands: drawn by dice, mostly about what the model knows, so that they meet what other commands have made.
 
+use std::sync::Arc;
+
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
 use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source, TombstoneBody};
 use allowlog_proto::event::{Bundle, Condition, Constraints, Grant, Plan, Resolution, Role, Scalar, Style, Terms, Test};
@@ -40,7 +42,8 @@ impl Commands<'_> {
         match self.dice.below(100) {
             0..12 => self.create(),
             12..15 => self.revoke(),
-            15..55 => self.check(),
+            15..47 => self.check(),
+            47..55 => self.check_batch(),
             55..68 => self.confirm(),
             68..79 => self.resolve(),
             79..82 => self.create_bundle(),
@@ -75,7 +78,19 @@ impl Commands<'_> {
             let key = format!("I{}", self.dice.below(1_000_000));
             named(&key, &action)
         });
-        let asked = if let Action::Check(body) = &action { AuthorizationId::parse(body.authorization_id.as_str()) } else { None };
+        let checked = match &action {
+            Action::Check(body) => Some(&**body),
+            Action::CheckBatch(checks) => checks.first(),
+            Action::Create(_)
+            | Action::Revoke(..)
+            | Action::Confirm(..)
+            | Action::Resolve(..)
+            | Action::CreateBundle(_)
+            | Action::DeleteBundle(_)
+            | Action::PlaceTombstone(_)
+            | Action::LiftTombstone(_) => None,
+        };
+        let asked = checked.and_then(|body| AuthorizationId::parse(body.authorization_id.as_str()));
         let home = self.model.grants.iter().find(|grant| Some(grant.id) == asked).map(|grant| grant.workspace);
         Command::Caller { credential: self.credential(home), request, action }
     }
@@ -280,6 +295,22 @@ impl Commands<'_> {
     }
 
     fn check(&mut self) -> Command {
+        let body = self.check_body();
+        self.caller(Action::Check(Box::new(body)))
+    }
+
+    /// Often the same check several times over, so that it meets what it has left behind.
+    fn check_batch(&mut self) -> Command {
+        let mut checks: Vec<CheckBody> = Vec::new();
+        for _ in 0..self.dice.below(7) {
+            let again = checks.last().filter(|_| self.dice.percent(60)).cloned();
+            let check = again.unwrap_or_else(|| self.check_body());
+            checks.push(check);
+        }
+        self.caller(Action::CheckBatch(Arc::new(checks)))
+    }
+
+    fn check_body(&mut self) -> CheckBody {
         let resource = self.dice.pick(&[None, Some(""), Some("x"), Some("x"), Some("x"), Some("xyx")]);
         let cost = self.dice.pick(&[None, None, Some(0), Some(1), Some(1), Some(4), Some(5), Some(A_LOT)]);
         let facts = self.facts();
@@ -305,7 +336,7 @@ impl Commands<'_> {
                 body.scopes.push(scope);
             }
         }
-        self.caller(Action::Check(Box::new(body)))
+        body
     }
 
     /// Whether that is now, or a millisecond beside it.

@@ -78,3 +78,12 @@ pub(crate) fn quiet() -> Object {
     eval.insert("field_value", Value::Null);
     eval
 }
+
+/// Tries every way a star can be read.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|at| glob(rest, &text[at..])),
+        Some((byte, rest)) => text.first() == Some(byte) && glob(rest, &text[1..]),
+    }
+}

@@ -13,7 +13,7 @@ use allowlog_proto::event::{CheckEvent, Event};
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{KeyId, WorkspaceId};
 use allowlog_proto::json::Value;
-use allowlog_proto::record::Record;
+use allowlog_proto::record::{Record, Request};
 use allowlog_proto::time::Timestamp;
 
 pub(crate) struct Log {
@@ -43,9 +43,7 @@ impl Log {
 
     /// Decides, and stores what was decided in one frame.
     pub(crate) fn run(&mut self, command: &Command, now: Timestamp) -> Result<Decided, Rejected> {
-        let decided = decide(&self.state, command, now, &mut self.ids)?;
-        assert_outcome_says_what_is_stored(&decided);
-        assert_outcome_can_be_told_again(command, &decided, now);
+        let mut decided = decide(&self.state, command, now, &mut self.ids)?;
         let request = match command {
             Command::Caller { request, .. } => request.clone(),
             Command::Operator(_) => None,
@@ -57,21 +55,18 @@ impl Log {
         let start = self.records.len();
         let (first, previous) = (self.chain.next_sequence(), self.chain.frame_hash());
         let mut frame = FrameBuilder::new();
-        for event in &decided.events {
-            let record = receipts::record(&self.chain, decided.workspace_id, now, event.clone(), request.clone());
-            let hash = frame.push(&record).expect("a record within its limit");
-            self.chain.extend(&record, hash);
-            self.state.apply(&record, hash);
-            if event.receipt_id().is_some() {
-                let workspace = self.state.workspace(decided.workspace_id).unwrap();
-                self.signers.push((
-                    decided.workspace_id,
-                    now,
-                    SigningKey::active_at(&workspace.signing_keys, now).expect("a signer").key_id,
-                ));
+        let mut events = decided.events.clone();
+        let mut checks = command.batch().iter();
+        loop {
+            for event in std::mem::take(&mut events) {
+                self.store(&mut frame, decided.workspace_id, now, event, request.clone());
             }
-            self.records.push(record);
+            let Some(check) = checks.next() else { break };
+            events = decided.decide_next(&self.state, check, now, &mut self.ids);
+            decided.events.extend(events.clone());
         }
+        assert_outcome_says_what_is_stored(&decided);
+        assert_outcome_can_be_told_again(command, &decided, now);
         if let Some(frame) = frame.seal(first, previous) {
             self.chain.close(frame.hash());
             self.bytes.extend_from_slice(frame.bytes());
@@ -81,6 +76,20 @@ impl Log {
             self.assert_a_retry_gets_this_answer(command, now);
         }
         Ok(decided)
+    }
+
+    fn store(&mut self, frame: &mut FrameBuilder, workspace_id: WorkspaceId, now: Timestamp, event: Event, request: Option<Request>) {
+        let has_receipt = event.receipt_id().is_some();
+        let record = receipts::record(&self.chain, workspace_id, now, event, request);
+        let hash = frame.push(&record).expect("a record within its limit");
+        self.chain.extend(&record, hash);
+        self.state.apply(&record, hash);
+        if has_receipt {
+            let workspace = self.state.workspace(workspace_id).unwrap();
+            let signer = SigningKey::active_at(&workspace.signing_keys, now).expect("a signer");
+            self.signers.push((workspace_id, now, signer.key_id));
+        }
+        self.records.push(record);
     }
 
     /// The same again at once leaves nothing, and is told what the last command was, which left the last records.

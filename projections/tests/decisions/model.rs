@@ -16,12 +16,12 @@ use allowlog_proto::record::Request;
 use allowlog_proto::text::{Approver, BundleId, Name, Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
 
-use crate::interpreter::{Said, quiet, recorded, say};
+use crate::interpreter::{Said, glob, quiet, recorded, say};
 
 const FIVE_MINUTES: u64 = 300_000;
 const A_DAY: u64 = 86_400_000;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) workspaces: Vec<Workspace>,
     pub(crate) api_keys: Vec<ApiKey>,
@@ -39,12 +39,14 @@ pub(crate) struct Model {
     records: u64,
 }
 
+#[derive(Clone)]
 pub(crate) struct Workspace {
     pub(crate) id: WorkspaceId,
     name: Name,
     plan: Plan,
 }
 
+#[derive(Clone)]
 pub(crate) struct ApiKey {
     pub(crate) credential: Credential,
     pub(crate) workspace: WorkspaceId,
@@ -53,6 +55,7 @@ pub(crate) struct ApiKey {
     pub(crate) revoked: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Grant {
     pub(crate) id: AuthorizationId,
     pub(crate) workspace: WorkspaceId,
@@ -62,6 +65,7 @@ pub(crate) struct Grant {
     revoked: bool,
 }
 
+#[derive(Clone)]
 struct Allow {
     grant: AuthorizationId,
     scope: ScopeName,
@@ -69,12 +73,14 @@ struct Allow {
     cost: i64,
 }
 
+#[derive(Clone)]
 pub(crate) struct Bundle {
     workspace: WorkspaceId,
     pub(crate) bundle: BundleTerms,
     pub(crate) deleted: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Tombstone {
     pub(crate) id: TombstoneId,
     workspace: WorkspaceId,
@@ -83,6 +89,7 @@ pub(crate) struct Tombstone {
 }
 
 /// A command that its caller named and that left records.
+#[derive(Clone)]
 pub(crate) struct Named {
     pub(crate) workspace: WorkspaceId,
     pub(crate) request: Request,
@@ -102,6 +109,7 @@ pub(crate) struct Binding {
     pub(crate) resource: Option<Resource>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) nonce: Nonce,
     pub(crate) binding: Binding,
@@ -109,12 +117,14 @@ pub(crate) struct Question {
     pub(crate) answered: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Confirmation {
     pub(crate) id: AuthorizationId,
     pub(crate) binding: Binding,
     pub(crate) until: Timestamp,
 }
 
+#[derive(Clone)]
 pub(crate) struct Escalation {
     pub(crate) id: EscalationId,
     pub(crate) binding: Binding,
@@ -250,15 +260,6 @@ impl Escalation {
     }
 }
 
-/// Tries every way a star can be read.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|at| glob(rest, &text[at..])),
-        Some((byte, rest)) => text.first() == Some(byte) && glob(rest, &text[1..]),
-    }
-}
-
 impl Model {
     /// What the contract says the answer is.
     pub(crate) fn answer(&self, command: &Command, now: Timestamp) -> Answer {
@@ -281,6 +282,7 @@ impl Model {
             Action::Create(body) => self.create(workspace, body, now),
             Action::Revoke(id, body) => self.revoke(workspace, *id, body),
             Action::Check(body) => self.check(workspace, body, now),
+            Action::CheckBatch(checks) => self.check_batch(workspace, checks, now),
             Action::Confirm(nonce, body) => self.confirm(workspace, *nonce, *body, now),
             Action::Resolve(id, body) => self.resolve(workspace, *id, body, now),
             Action::CreateBundle(body) if self.bundle(workspace, &body.bundle.bundle_id).is_some() => Answer::Refused("conflict"),
@@ -408,6 +410,29 @@ impl Model {
                 spent_here += body.estimated_cost.map_or(0, |cost| cost.get());
             }
             lines.push(line);
+        }
+        Answer::Checked(lines)
+    }
+
+    /// One behind the other, each learnt before the next; an escalation that is opened on the way is called by its place.
+    fn check_batch(&self, workspace: WorkspaceId, checks: &[CheckBody], now: Timestamp) -> Answer {
+        let (mut so_far, mut lines) = (self.clone(), Vec::new());
+        for body in checks {
+            let Answer::Checked(answered) = so_far.check(workspace, body, now) else { panic!("a check checks") };
+            for (scope, line) in body.scopes.iter().zip(answered) {
+                let here = placed(lines.len());
+                let verdict = match line.decision {
+                    "allow" => Verdict::Allow { consumed: line.escalation },
+                    "confirm" => Verdict::Confirm { nonce: Nonce::from_bytes(here), expires_at: now },
+                    "escalate" => {
+                        let (escalation_id, opened) = (EscalationId::from_bytes(here), line.escalation.is_none());
+                        Verdict::Escalate { escalation_id, escalation_to: None, expires_at: now, opened }
+                    }
+                    _ => Verdict::Deny,
+                };
+                so_far.learn_verdict(body, scope, &verdict, now);
+                lines.push(line);
+            }
         }
         Answer::Checked(lines)
     }
@@ -550,6 +575,12 @@ impl Model {
             }
             (Action::Check(body), Outcome::Checked(checked)) => {
                 for result in &checked.results {
+                    self.learn_verdict(body, &result.scope, &result.verdict, now);
+                }
+            }
+            (Action::CheckBatch(checks), Outcome::Checked(checked)) => {
+                let asked = checks.iter().flat_map(|body| body.scopes.iter().map(move |_| body));
+                for (body, result) in asked.zip(&checked.results) {
                     self.learn_verdict(body, &result.scope, &result.verdict, now);
                 }
             }
@@ -714,7 +745,28 @@ pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
         Outcome::TombstonePlaced { .. } => Answer::Placed,
         Outcome::TombstoneLifted { resource, .. } => Answer::Lifted(resource.clone()),
         Outcome::Repeated(answered) => Answer::Again { first: answered.first, count: answered.count },
-        Outcome::Checked(checked) => Answer::Checked(checked.results.iter().map(|result| real_line(result)).collect()),
+        Outcome::Checked(checked) => {
+            let mut lines: Vec<Line> = checked.results.iter().map(|result| real_line(result)).collect();
+            for (place, result) in checked.results.iter().enumerate() {
+                let Verdict::Escalate { escalation_id, opened: true, .. } = &result.verdict else { continue };
+                for line in lines.iter_mut().filter(|line| line.escalation == Some(*escalation_id)) {
+                    line.escalation = Some(EscalationId::from_bytes(placed(place)));
+                }
+            }
+            Answer::Checked(lines)
+        }
+    }
+}
+
+/// In place of what was minted at this place of a batch.
+fn placed(place: usize) -> [u8; 16] {
+    (u128::MAX - u128::try_from(place).unwrap()).to_be_bytes()
+}
+
+impl Line {
+    /// Whether it asks once more for an escalation that was opened in the same batch.
+    pub(crate) fn meets_its_own_batch(&self) -> bool {
+        self.escalation.is_some_and(|id| (0..200).any(|place| id == EscalationId::from_bytes(placed(place))))
     }
 }
 
