@@ -1,5 +1,6 @@
 //! Receipts by id: the id's milliseconds lead to the place in the log, the record says the rest. No index.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use allowlog_projections::receipts::receipt;
@@ -55,6 +56,19 @@ pub struct Located {
 /// If the log cannot be read.
 pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<Located>, StoreError> {
     locate_at(store, workspace_id, id.time_ms(), |record| record.event.receipt_id() == Some(id))
+}
+
+/// Records that one command left, from their places in the log.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn records(store: &Arc<dyn Store>, sequences: Range<u64>) -> Result<Vec<Record>, StoreError> {
+    let damaged = |problem: String| StoreError::Damaged { sequence: sequences.start, problem };
+    // All of them are in one frame.
+    let frame = store.scan(sequences.start).next().ok_or_else(|| damaged("there is no such record".to_owned()))??;
+    let stored = (frame.header().first_sequence..).zip(frame.records().map_err(|e| damaged(e.to_string()))?);
+    let wanted = stored.filter(|(sequence, _)| sequences.contains(sequence));
+    wanted.map(|(_, (bytes, _))| Record::decode(bytes).map_err(|e| damaged(e.to_string()))).collect()
 }
 
 /// The first record of a workspace at this millisecond that is wanted.

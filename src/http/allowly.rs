@@ -8,6 +8,7 @@ use super::routes::{Routes, delete, get, post};
 mod authorizations;
 mod bundles;
 mod check;
+mod check_batch;
 mod confirmations;
 mod escalations;
 mod evidence;
@@ -29,6 +30,7 @@ pub fn routes() -> Routes {
             delete(authorizations::revoke, authorizations::revoke_entry()),
         ])
         .route("/v1/check", [post(check::check, check::check_entry())])
+        .route("/v1/check/batch", [post(check_batch::check_batch, check_batch::check_batch_entry())])
         .route("/v1/confirmations/{nonce}", [post(confirmations::confirm, confirmations::confirm_entry())])
         .route("/v1/escalations", [get(escalations::list, escalations::list_entry())])
         .route("/v1/escalations/{id}", [get(escalations::by_id, escalations::by_id_entry())])

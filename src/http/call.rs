@@ -8,7 +8,7 @@ use allowlog_proto::api::fields::is_absent;
 use allowlog_proto::api::page::PageQuery;
 use allowlog_proto::api::query::Parameters;
 use allowlog_proto::json::{Object, Value};
-use allowlog_proto::limits::BODY_METADATA_BYTES_MAX;
+use allowlog_proto::limits::BODY_BATCH_BYTES_MAX;
 use allowlog_proto::record::Request as NamedRequest;
 use allowlog_proto::text::IdempotencyKey;
 use axum::body::{Body, Bytes};
@@ -146,7 +146,7 @@ fn refuse_emails(body: &Value, people: &[&str]) -> Result<(), ApiError> {
 
 /// Reads a body that nobody looks at, and keeps nothing of it. One that is too long or too slow is left where it is.
 pub async fn discard(body: Body) {
-    let mut body = Limited::new(body, BODY_METADATA_BYTES_MAX);
+    let mut body = Limited::new(body, BODY_BATCH_BYTES_MAX);
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
     // In any case the answer is what it is.
     let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;

@@ -1,9 +1,11 @@
 //! Errors on the wire: a code for machines, a sentence for people, and a cause that stays in the telemetry.
 
+use std::time::Duration;
+
 use allowlog_projections::rejected::Rejected;
 use allowlog_proto::api::envelope::{Envelope, ErrorBody, FieldError};
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::CreateError;
@@ -11,8 +13,8 @@ use crate::engine::Failure;
 use crate::log::StoreError;
 use crate::telemetry;
 
-/// Seconds after which a refused caller may try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// After which a caller may try again whom nothing but the moment was against.
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Any answer that is not 2xx.
 #[derive(Debug)]
@@ -21,11 +23,13 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     fields: Vec<FieldError>,
+    /// When to try again, in seconds.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), fields: Vec::new() }
+        Self { status, code, message: message.into(), fields: Vec::new(), retry_after: None }
     }
 
     /// 400: not what this API speaks.
@@ -58,6 +62,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", format!("The body must be at most {limit_bytes} bytes"))
     }
 
+    /// 413 of one check of a batch.
+    pub fn batch_is_full(limit_bytes: usize) -> Self {
+        let message =
+            format!("The records of the checks before this one fill the batch, which takes {limit_bytes} bytes; ask again from here on");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
+    }
+
     /// 414.
     pub fn uri_too_long(limit_bytes: usize) -> Self {
         Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", format!("Path and query must be shorter than {limit_bytes} bytes"))
@@ -69,9 +80,11 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
     }
 
-    /// 429; the limit itself says when to try again.
-    pub fn quota_exceeded() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", "This API key calls too often; try again later")
+    /// 429 until then.
+    pub fn quota_exceeded(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", "This API key calls too often; try again later");
+        Self { retry_after: Some(seconds), ..error }
     }
 
     /// 422, with every field at fault.
@@ -90,7 +103,15 @@ impl ApiError {
 
     /// 503: nothing wrong with the request.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message)
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message) }
+    }
+}
+
+impl ApiError {
+    /// The status, and what is in the envelope.
+    pub fn into_parts(self) -> (StatusCode, ErrorBody) {
+        let Self { status, code, message, fields, retry_after: _ } = self;
+        (status, ErrorBody { code, message, fields })
     }
 }
 
@@ -156,10 +177,11 @@ fn sentence(text: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message, fields } = self;
-        let mut response = (status, Json(Envelope { error: ErrorBody { code, message, fields } })).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let retry_after = self.retry_after;
+        let (status, error) = self.into_parts();
+        let mut response = (status, Json(Envelope { error })).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use allowlog_proto::api::envelope::FieldError;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use governor::clock::Clock as _;
@@ -47,6 +48,17 @@ pub struct RateLimits {
     known: Mutex<HashSet<Key>>,
 }
 
+/// The bucket a call has taken from: for a call that counts as several.
+#[derive(Clone)]
+pub struct Bucket {
+    limits: Arc<RateLimits>,
+    key: Key,
+}
+
+/// Goes with an answer whose call counted as several: so many more might follow at once.
+#[derive(Clone, Copy)]
+pub struct Remaining(u32);
+
 /// Our clock, as the buckets read it.
 #[derive(Clone)]
 struct Ticks(Clock);
@@ -82,11 +94,12 @@ impl RateLimits {
         known.insert(key);
     }
 
-    fn take(&self, key: &Key) -> Taken {
-        match self.buckets.check_key(key) {
+    /// Takes for so many calls at once; nothing if they are more than a full bucket holds.
+    fn take(&self, key: &Key, calls: NonZeroU32) -> Option<Taken> {
+        Some(match self.buckets.check_key_n(key, calls).ok()? {
             Ok(bucket) => Taken::Allowed(bucket.remaining_burst_capacity()),
             Err(refused) => Taken::Refused(refused.wait_time_from(self.clock.now())),
-        }
+        })
     }
 
     /// What the answer says of the limit, as in the IETF's draft "RateLimit header fields for HTTP".
@@ -104,6 +117,27 @@ impl RateLimits {
     }
 }
 
+impl Bucket {
+    /// Takes for so many calls more than the one that has been counted: all of them or none.
+    ///
+    /// # Errors
+    /// Says when there is room, or that there never is.
+    pub fn take_more(&self, calls: usize) -> Result<Option<Remaining>, ApiError> {
+        let burst = self.limits.rate.burst;
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        let Some(more) = NonZeroU32::new(calls) else { return Ok(None) };
+        let taken = if more < burst { self.limits.take(&self.key, more) } else { None };
+        match taken {
+            Some(Taken::Allowed(remaining)) => Ok(Some(Remaining(remaining))),
+            Some(Taken::Refused(wait)) => Err(ApiError::quota_exceeded(wait)),
+            None => {
+                let most = format!("must be at most {burst} items: each counts as a call, of which this API key may make so many at once");
+                Err(ApiError::invalid(vec![FieldError::new("body.checks", most)]))
+            }
+        }
+    }
+}
+
 impl governor::clock::Clock for Ticks {
     type Instant = Nanos;
 
@@ -114,7 +148,7 @@ impl governor::clock::Clock for Ticks {
 
 /// Holds each API key to the limit. Who has none that opens a workspace has no bucket either, and is refused by whoever is
 /// asked: strangers neither fill the memory nor empty the buckets of others.
-pub async fn hold(State((app, limits)): State<(App, Arc<RateLimits>)>, request: Request, next: Next) -> Response<Body> {
+pub async fn hold(State((app, limits)): State<(App, Arc<RateLimits>)>, mut request: Request, next: Next) -> Response<Body> {
     let Ok(credential) = call::credential(&app, request.headers()) else { return next.run(request).await };
     let key = credential.secret_hash;
     if !limits.knows(&key) {
@@ -123,19 +157,20 @@ pub async fn hold(State((app, limits)): State<(App, Arc<RateLimits>)>, request: 
             Err(_) => return next.run(request).await,
         }
     }
-    match limits.take(&key) {
-        Taken::Allowed(remaining) => {
-            let mut response = next.run(request).await;
-            limits.announce(remaining, response.headers_mut());
-            response
-        }
-        Taken::Refused(wait) => {
+    let taken = limits.take(&key, NonZeroU32::MIN);
+    let (mut response, remaining) = match taken {
+        Some(Taken::Refused(wait)) => {
             call::discard(request.into_body()).await;
-            let mut response = ApiError::quota_exceeded().into_response();
-            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-            limits.announce(0, response.headers_mut());
-            response
+            (ApiError::quota_exceeded(wait).into_response(), 0)
         }
-    }
+        Some(Taken::Allowed(remaining)) => {
+            request.extensions_mut().insert(Bucket { limits: Arc::clone(&limits), key });
+            (next.run(request).await, remaining)
+        }
+        // A full bucket holds at least one.
+        None => (ApiError::internal().into_response(), 0),
+    };
+    let remaining = response.extensions().get::<Remaining>().map_or(remaining, |Remaining(after)| *after);
+    limits.announce(remaining, response.headers_mut());
+    response
 }

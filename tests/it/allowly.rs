@@ -4,6 +4,7 @@ mod authorizations;
 mod budgets;
 mod bundles;
 mod check;
+mod check_batch;
 mod conditions;
 mod confirmations;
 mod escalations;

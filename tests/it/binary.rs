@@ -1,6 +1,7 @@
 //! The real binary over a real socket.
 
 mod audit;
+mod batch;
 mod budget;
 mod commands;
 mod edge;

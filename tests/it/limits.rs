@@ -149,7 +149,7 @@ async fn a_stranger_is_refused_whatever_comes_behind() {
     let server = Server::start().await;
     let router = stack(Router::new().route("/known", post(async || "done")), None);
     // More than any body may have: nobody keeps it.
-    let body = || Body::from(vec![b'x'; 1024 * 1024]);
+    let body = || Body::from(vec![b'x'; 2 * 1024 * 1024]);
     assert_eq!(send(&server.router, Request::post("/v1/check").body(body()).unwrap()).await.error().0, 401);
     assert_eq!(send(&router, Request::post("/unknown").body(body()).unwrap()).await.error().0, 404);
 }

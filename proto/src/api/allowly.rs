@@ -3,6 +3,7 @@
 mod authorizations;
 mod bundles;
 mod check;
+mod check_batch;
 mod conditions;
 mod confirmations;
 mod constraints;
@@ -15,6 +16,7 @@ mod tombstones;
 pub use authorizations::{AuthorizationBody, CreateBody, KnownAuthorizationBody, RevokeBody, RevokedBody, Source};
 pub use bundles::{BundleBody, DeletedBundleBody, KnownBundleBody};
 pub use check::{CheckBody, CheckedBody, EscalationBody, ResultBody, budget, policy_eval};
+pub use check_batch::{CheckBatchBody, CheckedBatchBody, CheckedItemBody};
 pub use confirmations::{ConfirmBody, ConfirmedBody};
 pub use escalations::{KnownEscalationBody, ResolveBody, ResolvedBody};
 pub use evidence::EvidenceQuery;

@@ -4,6 +4,7 @@ mod admin;
 mod authorizations;
 mod bundles;
 mod check;
+mod check_batch;
 mod conditions;
 mod confirmations;
 mod escalations;

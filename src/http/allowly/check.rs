@@ -1,24 +1,27 @@
 //! `POST /v1/check`: may this agent do this, for this person, now?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use allowlog_projections::command::Action;
-use allowlog_projections::decide::{Checked, Outcome};
+use allowlog_projections::decide::Outcome;
 use allowlog_proto::api::allowly::{CheckBody, CheckedBody, EscalationBody, PendingReceipt, ReceiptBody, ResultBody, budget, policy_eval};
 use allowlog_proto::event::{Decided, Subject, Verdict};
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
 use allowlog_proto::json::Value;
 use allowlog_proto::limits::BODY_BYTES_MAX;
 use allowlog_proto::reason::PolicyVersion;
+use allowlog_proto::time::Timestamp;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::receipts;
 use crate::app::App;
 use crate::http::openapi::Entry;
 use crate::http::{ApiError, call};
+use crate::receipts::{Standing, records, standing};
+use crate::telemetry::blocking;
 
 /// How long `?wait=true` waits for signing; clients give up after a second.
 const WAIT: Duration = Duration::from_millis(800);
@@ -31,14 +34,11 @@ pub async fn check(State(app): State<App>, request: Request) -> Result<Response,
     let call = call::parse(&app, request, BODY_BYTES_MAX, CheckBody::parse).await?;
     let asked = call.body.authorization_id.clone();
     let committed = app.submit(call.command(|body| Action::Check(Box::new(body)))).await?;
-    let Outcome::Checked(checked) = committed.outcome else { return Err(ApiError::internal()) };
+    let Outcome::Checked(checked) = &committed.outcome else { return Err(ApiError::internal()) };
     // The check is decided and durable: from here on nothing may turn the answer into an error, or keep it too long.
-    let mut signed = Signed::default();
-    if wait {
-        let in_time = tokio::time::timeout(WAIT, Signed::wait(&app, committed.workspace_id, &checked, committed.end)).await;
-        signed = in_time.unwrap_or_default();
-    }
-    json(&answer(&app, asked.as_str(), &checked, signed))
+    let mut signed =
+        if wait { Signed::in_time(&app, committed.workspace_id, committed.end, checked.results.len()).await } else { Signed::default() };
+    json(&answer(&app, asked.as_str(), &checked.results, checked.checked_at, &mut signed))
 }
 
 /// The answer as [`axum::Json`] makes it, in a buffer that need not grow.
@@ -61,45 +61,59 @@ pub fn check_entry() -> Entry {
         .answers::<CheckedBody<'_>>(200, "A decision for each scope.")
 }
 
-/// The receipts that were signed in time.
+/// The receipts that were signed in time, in the order of the records of the command; none where nobody waited.
 #[derive(Default)]
-struct Signed(Vec<(ReceiptId, ReceiptBody)>);
+pub(super) struct Signed(std::vec::IntoIter<Option<ReceiptBody>>);
 
 impl Signed {
-    async fn wait(app: &App, workspace_id: WorkspaceId, checked: &Checked, end: u64) -> Self {
-        if app.signed.clone().wait_for(|position| *position >= end).await.is_err() {
-            return Self::default();
-        }
-        let mut receipts = Vec::new();
-        for result in &checked.results {
-            if let Ok(Some(body)) = receipts::find(app, workspace_id, result.receipt_id).await {
-                receipts.push((result.receipt_id, body));
-            }
-        }
-        Self(receipts)
+    /// Waits for the receipts of so many results, the last of them before `end` in the log, but not too long.
+    pub(super) async fn in_time(app: &App, workspace_id: WorkspaceId, end: u64, count: usize) -> Self {
+        let in_time = tokio::time::timeout(WAIT, Self::wait(app, workspace_id, end, count)).await;
+        in_time.ok().flatten().unwrap_or_default()
     }
 
-    fn take(&mut self, app: &App, checked: &Checked, id: ReceiptId) -> ReceiptBody {
-        match self.0.iter().position(|(signed, _)| *signed == id) {
-            Some(at) => self.0.swap_remove(at).1,
-            None => ReceiptBody::Pending(PendingReceipt::new(id, checked.checked_at, &app.public_url)),
-        }
+    async fn wait(app: &App, workspace_id: WorkspaceId, end: u64, count: usize) -> Option<Self> {
+        app.signed.clone().wait_for(|position| *position >= end).await.ok()?;
+        let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await.ok()??;
+        let (store, keyring) = (Arc::clone(&app.store), Arc::clone(&app.keyring));
+        let first = end.checked_sub(u64::try_from(count).ok()?)?;
+        let receipts = move || {
+            let each = |(sequence, record)| match standing(&store, &keyring, sequence, record, &keys) {
+                Standing::Signed(document) => Value::parse(document.as_bytes()).ok().map(ReceiptBody::signed),
+                Standing::Pending(_) => None,
+            };
+            records(&store, first..end).map(|records| (first..).zip(records).map(each).collect::<Vec<_>>())
+        };
+        Some(Self(blocking(receipts).await.ok()?.ok()?.into_iter()))
+    }
+
+    /// The receipt of the next result.
+    fn next(&mut self, app: &App, id: ReceiptId, checked_at: Timestamp) -> ReceiptBody {
+        let signed = self.0.next().flatten();
+        signed.unwrap_or_else(|| ReceiptBody::Pending(PendingReceipt::new(id, checked_at, &app.public_url)))
     }
 }
 
-fn answer<'a>(app: &App, asked: &'a str, checked: &'a Checked, mut signed: Signed) -> CheckedBody<'a> {
-    let (user_id, agent_id, expires_at) = match checked.results.first().map(|result| &result.subject) {
+/// What one check is answered whose scopes were decided so.
+pub(super) fn answer<'a>(
+    app: &App,
+    asked: &'a str,
+    results: &'a [Arc<Decided>],
+    checked_at: Timestamp,
+    signed: &mut Signed,
+) -> CheckedBody<'a> {
+    let (user_id, agent_id, expires_at) = match results.first().map(|result| &result.subject) {
         Some(Subject::Known { user_id, agent_id, expires_at, .. }) => (user_id.as_str(), agent_id.as_str(), Some(*expires_at)),
         Some(Subject::Unknown { .. }) | None => ("unknown", "unknown", None),
     };
-    let results = checked.results.iter();
+    let mut each = |decided: &'a Decided| (decided.scope.as_str(), result(decided, signed.next(app, decided.receipt_id, checked_at)));
     CheckedBody {
         authorization_id: asked,
         user_id,
         agent_id,
         authorization_expires_at: expires_at,
-        policy_version: checked.results.first().map_or(PolicyVersion::CURRENT, |result| result.policy_version).as_str(),
-        results: results.map(|decided| (decided.scope.as_str(), result(decided, signed.take(app, checked, decided.receipt_id)))).collect(),
+        policy_version: results.first().map_or(PolicyVersion::CURRENT, |result| result.policy_version).as_str(),
+        results: results.iter().map(|decided| each(decided)).collect(),
     }
 }
 

@@ -181,6 +181,13 @@ async fn checks(story: &mut Story<'_>, id: &str) {
         .await;
     let floats = json!({ "authorization_id": id, "scopes": ["email.read"], "context": { "price": 1.5 } });
     story.post("check: a float", "/v1/check", floats).await;
+    let batch = json!({ "checks": [
+        { "authorization_id": id, "scopes": ["email.read"], "resource": "inbox:user_1" },
+        { "authorization_id": id, "scopes": ["email.send", "email.send"] },
+        { "authorization_id": id, "scopes": ["email.send"], "context": { "recipients": 400 } },
+    ] });
+    story.post("check_batch: one of three cannot be understood", "/v1/check/batch", batch).await;
+    story.post("check_batch: no checks", "/v1/check/batch", json!({ "checks": [] })).await;
     let nonce = text(&asked["results"]["email.send"], "confirm_nonce");
     let path = format!("/v1/confirmations/{nonce}");
     story.post("answer_confirmation: yes", &path, json!({ "approved": true, "ttl_seconds": 120 })).await;

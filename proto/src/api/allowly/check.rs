@@ -47,7 +47,12 @@ impl CheckBody {
     /// # Errors
     /// Every field at fault.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
-        let mut fields = Fields::of(body, "body");
+        Self::parse_at(body, "body")
+    }
+
+    /// The same of a check that stands at `path`.
+    pub(super) fn parse_at(body: &Value, path: impl Into<String>) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::of(body, path);
         let authorization_id = fields.required("authorization_id", text(OpaqueId::new));
         let scopes = scopes(&mut fields);
         let resource = fields.optional("resource", text(Resource::new));
