@@ -211,11 +211,14 @@ def lead_body(case, path):
         case "POST", "authorizations":
             body |= inline() if CHANCE.random() < 0.7 else dict.fromkeys(inline()) | {"user_id": "anna", "bundle_id": one("bundle")}
         case "POST", "check":
-            body["authorization_id"] = one("authorization")
-            body["scopes"] = CHANCE.sample(SCOPES, CHANCE.randint(1, len(SCOPES)))
-            body["resource"] = CHANCE.choice([None, "box-1", "box-2", fresh_name("box")])
-            if isinstance(body.get("context"), dict):
-                body["context"] |= CHANCE.choice([{}, {"n": 1}, {"n": 9, "flag": True}, {"n": "9"}])
+            lead_check(body)
+        case "POST", "batch":
+            checks = body.get("checks")
+            if not isinstance(checks, list) or not checks:
+                body["checks"] = checks = [{} for _ in range(CHANCE.randint(1, 5))]
+            for item in checks:
+                if isinstance(item, dict) and CHANCE.random() < 0.8:
+                    lead_check(item)
         case "POST", "agent-scope-bundles":
             body |= bundle()
         case "POST", "tombstones":
@@ -224,6 +227,14 @@ def lead_body(case, path):
             body |= {"resolution": CHANCE.choice(["approved", "rejected"]), "resolved_by": "bob"}
         case "POST", tail if tail.startswith("{") and "confirmations" in path:
             body |= {"approved": CHANCE.random() < 0.7, "ttl_seconds": CHANCE.choice([None, 1, 300])}
+
+
+def lead_check(body):
+    body["authorization_id"] = one("authorization")
+    body["scopes"] = CHANCE.sample(SCOPES, CHANCE.randint(1, len(SCOPES)))
+    body["resource"] = CHANCE.choice([None, "box-1", "box-2", fresh_name("box")])
+    if isinstance(body.get("context"), dict):
+        body["context"] |= CHANCE.choice([{}, {"n": 1}, {"n": 9, "flag": True}, {"n": "9"}])
 
 
 @schemathesis.hook
