@@ -32,6 +32,7 @@ def calls(scene, client):
         ("DELETE", f"/v1/agent-scope-bundles/{doomed}", {}, 200),
         ("POST", "/v1/tombstones", {"resource": scene.fresh("grave"), "reason": None}, 201),
         ("DELETE", f"/v1/tombstones/{grave}", None, 200),
+        ("POST", "/v1/check/batch", {"checks": [{"authorization_id": id, "scopes": ["s"]} for id in (asked, "unknown", "")]}, 200),
     ]
 
 
