@@ -34,6 +34,11 @@ impl Client {
     }
 }
 
+/// The ids of the receipts an answer names. The rest of it names the address, which is another one after each start.
+fn receipts(answer: &str) -> Vec<String> {
+    answer.split('"').filter(|part| part.starts_with("rcp_")).map(str::to_owned).collect()
+}
+
 /// Places of the stored checks, by batch and in the order of the log.
 fn stored(data: &Path) -> BTreeMap<u64, Vec<u64>> {
     let shown = run(&["log", "show", "--data", data.to_str().unwrap()]);
@@ -45,6 +50,38 @@ fn stored(data: &Path) -> BTreeMap<u64, Vec<u64>> {
         }
     }
     batches
+}
+
+/// The largest frame there is goes through the journal, into the pages of a volume and out again.
+#[tokio::test]
+async fn a_batch_as_large_as_any_survives() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
+    let mut process = Process::serve(&data, &[]);
+    let http = reqwest::Client::new();
+    let names: Vec<String> = (0..25).map(|n| format!("s{n}")).collect();
+    let grant = json!({ "user_id": "u", "agent_id": "a", "scopes": names, "expires_at": "2099-01-01T00:00:00Z" });
+    let granted = http.post(format!("{}/v1/authorizations", process.url)).bearer_auth(&api_key).json(&grant).send().await.unwrap();
+    let id = granted.json::<Value>().await.unwrap()["authorization_id"].clone();
+    // Each line feed takes two bytes of the limit of a context, and six where it is stored.
+    let check = json!({ "authorization_id": id, "scopes": names, "context": { "x": "\n".repeat(2000) } });
+    let body = json!({ "checks": vec![check; 50] });
+    let send = async |process: &Process| {
+        let request = http.post(format!("{}/v1/check/batch", process.url)).bearer_auth(&api_key).header("idempotency-key", "large");
+        receipts(&request.json(&body).send().await.unwrap().text().await.unwrap())
+    };
+    let first = send(&process).await;
+    assert!(first.len() > 300, "some 12 KiB each, up to 4 MiB: {}", first.len());
+    process.kill();
+    // From the journal.
+    process = Process::serve(&data, &[]);
+    assert_eq!(send(&process).await, first);
+    assert_eq!(process.terminate(), Some(0));
+    // From the volume.
+    process = Process::serve(&data, &[]);
+    assert_eq!(send(&process).await, first);
+    assert_eq!(process.terminate(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,11 +135,9 @@ async fn a_kill_leaves_all_of_a_batch_or_nothing_and_a_retry_gets_the_first_answ
         process = Process::serve(&data, &[]);
         lives = client(&process);
         for (number, answer) in &mut told {
-            // The answer names the address, which is another one now.
             let again = lives.send(*number).await.unwrap();
-            let ids = |text: &str| -> Vec<String> { text.split('"').filter(|part| part.starts_with("rcp_")).map(str::to_owned).collect() };
-            assert_eq!(ids(&again).len(), usize::try_from(CHECKS).unwrap());
-            assert!(answer.as_ref().is_none_or(|first| ids(first) == ids(&again)), "batch {number} is answered as it was");
+            assert_eq!(receipts(&again).len(), usize::try_from(CHECKS).unwrap());
+            assert!(answer.as_ref().is_none_or(|first| receipts(first) == receipts(&again)), "batch {number} is answered as it was");
             *answer = Some(again);
         }
     }
