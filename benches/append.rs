@@ -4,10 +4,6 @@
 
 mod fixture;
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -54,7 +50,7 @@ fn main() {
         let mut rounds: Vec<(u64, u64, u64)> = (0..ROUNDS)
             .map(|_| {
                 if writers == 1 {
-                    floor.push(fdatasync_p50_ns(directory.path()));
+                    floor.push(fixture::fdatasync_p50_ns(directory.path()));
                 }
                 runtime.block_on(round(&engine, &targets, writers, time))
             })
@@ -101,23 +97,4 @@ async fn round(engine: &Engine, targets: &Arc<Vec<String>>, writers: usize, time
     let rate = latencies.len() as f64 / started.elapsed().as_secs_f64();
     latencies.sort_unstable();
     (rate as u64, quantile(&latencies, 0.5), quantile(&latencies, 0.99))
-}
-
-/// What the disk takes to make 4 KiB durable in a file that is there already.
-fn fdatasync_p50_ns(directory: &Path) -> u64 {
-    const BLOCKS: u64 = 400;
-    let path = directory.join("peer");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path).unwrap();
-    file.write_all(&vec![0; BLOCKS as usize * 4096]).unwrap();
-    file.sync_all().unwrap();
-    let mut times: Vec<u64> = (0..BLOCKS)
-        .map(|block| {
-            let started = Instant::now();
-            file.write_all_at(&[1; 4096], block * 4096).unwrap();
-            file.sync_data().unwrap();
-            started.elapsed().as_nanos() as u64
-        })
-        .collect();
-    times.sort_unstable();
-    quantile(&times, 0.5)
 }

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each bench uses what it needs")]
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Instant;
 
 use allowlog::chance;
 use allowlog::log::Store as _;
@@ -114,6 +118,25 @@ pub fn directory() -> tempfile::TempDir {
 /// The value below which this share of the sorted values lies.
 pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> T {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+/// What the disk takes to make 4 KiB durable in a file that is there already.
+pub fn fdatasync_p50_ns(directory: &Path) -> u64 {
+    const BLOCKS: u64 = 400;
+    let path = directory.join("peer");
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path).unwrap();
+    file.write_all(&vec![0; BLOCKS as usize * 4096]).unwrap();
+    file.sync_all().unwrap();
+    let mut times: Vec<u64> = (0..BLOCKS)
+        .map(|block| {
+            let started = Instant::now();
+            file.write_all_at(&[1; 4096], block * 4096).unwrap();
+            file.sync_data().unwrap();
+            started.elapsed().as_nanos() as u64
+        })
+        .collect();
+    times.sort_unstable();
+    quantile(&times, 0.5)
 }
 
 /// Writes a log of so many events: so many authorizations first, or a tenth of the events, then checks of them.

@@ -1,0 +1,59 @@
+//! What is measured: something that answers checks over HTTP.
+
+use std::time::Duration;
+
+/// Microseconds of processor time so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Cpu {
+    /// Of what answers.
+    pub front_us: f64,
+    /// Of the rest: the server's followers, a peer's database.
+    pub behind_us: f64,
+}
+
+/// What has been decided so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// Checks that were allowed, all of them stored.
+    pub allowed: u64,
+    /// Events of the log and the syncs that made them durable, where they are counted.
+    pub events_and_syncs: Option<(u64, u64)>,
+}
+
+/// How far behind its log the server's followers are.
+#[derive(Debug, Clone, Copy)]
+pub struct Lag {
+    pub signing_records: u64,
+    pub search_records: u64,
+    /// Ages of the oldest record that is not signed, and not found, yet.
+    pub signing_seconds: f64,
+    pub search_seconds: f64,
+}
+
+/// One of the sides.
+pub trait Subject {
+    /// Where it serves.
+    fn url(&self) -> &str;
+
+    /// What it has taken so far.
+    fn cpu(&self) -> Cpu;
+
+    /// What it holds in memory, its database included.
+    fn resident_bytes(&self) -> u64;
+
+    /// What it has decided; nothing if it decides nothing.
+    fn counts(&mut self) -> Option<Counts> {
+        None
+    }
+
+    /// How far behind it is just now, if it has followers.
+    fn lag(&mut self) -> Option<Lag> {
+        None
+    }
+
+    /// Waits until it has done what a load has left to be done, so that this is not on the account of whoever is next. How
+    /// long that took.
+    fn rest(&mut self) -> Duration {
+        Duration::ZERO
+    }
+}
