@@ -39,13 +39,18 @@ use tokio::runtime::Runtime;
 
 use echo::Echo;
 use load::Requests;
-use machine::Bench;
+use machine::{Bench, Program, WRK};
 use postgres::Postgres;
 use redis::Redis;
 use report::{Case, Held, Measured, Report, Side, Tried};
 use server::{Server, Tenants};
 use subject::Subject;
 
+const PROGRAMS: [Program; 3] = [
+    Program { name: "PostgreSQL", package: "postgresql", version: postgres::version },
+    Program { name: "Redis", package: "redis-server", version: || machine::version(Path::new("redis-server")) },
+    WRK,
+];
 const WORKSPACES: usize = 100;
 const AUTHORIZATIONS: usize = 10_000;
 /// Connections of the main comparison.
@@ -79,7 +84,7 @@ fn main() {
         ["peer", "echo", bytes] => echo::serve(bytes.parse().unwrap()),
         ["peer", "postgres", port, clients] => postgres::serve(port.parse().unwrap(), clients.parse().unwrap()),
         ["peer", "redis", port] => redis::serve(port.parse().unwrap()),
-        _ => measure(&Bench::new("versus")),
+        _ => measure(&Bench::new("versus", &PROGRAMS)),
     }
 }
 

@@ -12,14 +12,26 @@ use crate::fixture;
 
 /// `statfs` says this of a file system in memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
-/// What is needed, as Debian has it: a program and its package.
-const NEEDED: [(&str, &str); 3] = [("wrk", "wrk"), ("redis-server", "redis-server"), ("postgres", "postgresql")];
-
+/// A load that only finds out what somebody is best with.
 const BRIEF: Duration = Duration::from_secs(5);
+
+/// A program that a run needs.
+#[derive(Debug)]
+pub struct Program {
+    pub name: &'static str,
+    /// Debian's package.
+    pub package: &'static str,
+    /// Nothing if it is not installed.
+    pub version: fn() -> Option<String>,
+}
+
+/// What every run needs: the load generator.
+pub const WRK: Program = Program { name: "wrk", package: "wrk", version: || version(Path::new("wrk")) };
 
 /// How this run measures.
 #[derive(Debug)]
 pub struct Bench {
+    programs: &'static [Program],
     /// Without this everything is small, and only shown to work.
     pub measures: bool,
     pub rounds: u32,
@@ -32,12 +44,13 @@ pub struct Bench {
 
 impl Bench {
     /// With what is needed installed, and an empty directory on the disk.
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, programs: &'static [Program]) -> Self {
         let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<f64>().ok());
         let measures = fixture::measures();
         let base = std::env::var_os("ALLOWLOG_BENCH_DIRECTORY").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
         let directory = fresh(&base, name);
         let bench = Self {
+            programs,
             measures,
             rounds: if measures { number("ALLOWLOG_BENCH_ROUNDS").map_or(5, |n| n as u32) } else { 1 },
             seconds: number("ALLOWLOG_BENCH_SECONDS").map_or(10, |n| n as u64),
@@ -47,7 +60,7 @@ impl Bench {
         if measures {
             let kind = rustix::fs::statfs(&bench.directory).unwrap().f_type;
             assert!(kind != TMPFS_MAGIC, "`{}` is in memory: set ALLOWLOG_BENCH_DIRECTORY to one on a disk", base.display());
-            install();
+            install(programs);
         }
         bench
     }
@@ -87,11 +100,11 @@ impl Bench {
             kernel.trim().split('-').next().unwrap_or_default(),
             self.file_system(),
         );
-        if self.measures {
-            for (program, flag) in [("psql", "--version"), ("redis-server", "--version"), ("wrk", "--version")] {
-                text.push_str("; ");
-                text.push_str(&version(program, flag));
-            }
+        for program in self.programs.iter().filter(|_| self.measures) {
+            text.push_str(&format!(", {} {}", program.name, (program.version)().unwrap_or_default()));
+        }
+        if std::env::var_os("ALLOWLOG_BIN").is_some() {
+            text.push_str("; the server is another program than this build's");
         }
         text
     }
@@ -142,25 +155,22 @@ fn fresh(base: &Path, name: &str) -> PathBuf {
     directory
 }
 
-fn version(program: &str, flag: &str) -> String {
-    let output = Command::new(program).arg(flag).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let words: Vec<&str> = text.split_whitespace().filter(|word| word.contains(|c: char| c.is_ascii_digit())).collect();
-    format!("{} {}", program.trim_end_matches("-server"), words.first().map_or("", |word| word.trim_start_matches("v=")))
+/// The first word with a number in what a program says of its version.
+pub fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let word = text.split_whitespace().find(|word| word.contains(|c: char| c.is_ascii_digit()))?;
+    Some(word.trim_start_matches("v=").trim_start_matches("debian/").to_owned())
 }
 
 /// Installs what is missing where we may, else says what to install.
-fn install() {
-    let is_there = |program: &str| match program {
-        "postgres" => crate::postgres::is_installed(),
-        program => Command::new(program).arg("--version").output().is_ok(),
-    };
-    let missing: Vec<&str> = NEEDED.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+fn install(programs: &[Program]) {
+    let missing: Vec<&str> = programs.iter().filter(|program| (program.version)().is_none()).map(|program| program.package).collect();
     if missing.is_empty() {
         return;
     }
     let packages = missing.join(" ");
-    let may = geteuid().is_root() && Command::new("apt-get").arg("--version").output().is_ok();
+    let may = geteuid().is_root() && version(Path::new("apt-get")).is_some();
     assert!(may, "this bench needs more programs. On Debian: apt-get install {packages}");
     let apt = |arguments: &[&str]| {
         // The level at which packages do not start what they install.

@@ -25,7 +25,8 @@ use crate::server::{BUDGET_MICROS, COST_MICROS, PER_DAY, Tenants};
 use crate::subject::{Counts, Cpu, Subject};
 
 const SCHEMA: &str = include_str!("postgres.sql");
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A disk that others write to may take its time.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// As one would set them for this work on this machine; what is not here is as Debian has it, `fsync` and
 /// `synchronous_commit` among it.
 const SETTINGS: [&str; 7] = [
@@ -50,7 +51,7 @@ pub struct Postgres {
 impl Postgres {
     /// A fresh cluster with the same workspaces, keys and authorizations as the server.
     pub fn start(runtime: &Arc<Runtime>, directory: &Path, tenants: &Tenants) -> Self {
-        let (programs, user) = (programs(), user());
+        let (programs, user) = (programs().unwrap(), user());
         let data = directory.join("postgres");
         fs::create_dir(&data).unwrap();
         if let Some((user, group)) = user {
@@ -88,15 +89,15 @@ impl Postgres {
     }
 }
 
-/// The newest installed version; Debian has its programs out of everybody's way.
-fn programs() -> PathBuf {
+/// The newest that is installed; Debian has its programs out of everybody's way.
+fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path().join("bin")));
-    versions.filter(|bin| bin.join("initdb").exists()).max().expect("PostgreSQL is installed")
+    versions.filter(|bin| bin.join("initdb").exists()).max()
 }
 
-/// Whether it is installed.
-pub fn is_installed() -> bool {
-    fs::read_dir("/usr/lib/postgresql").is_ok_and(|versions| versions.flatten().any(|version| version.path().join("bin/initdb").exists()))
+/// Of what is installed.
+pub fn version() -> Option<String> {
+    crate::machine::version(&programs()?.join("postgres"))
 }
 
 /// It refuses to be run as root.

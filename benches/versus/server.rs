@@ -146,9 +146,14 @@ impl Server {
         self.runtime.block_on(async { self.client.get(url).send().await.unwrap().text().await.unwrap() })
     }
 
+    /// Events of its log.
+    pub fn events(&self) -> u64 {
+        Self::metric(&self.metrics(), "allowlog_log_head", "") as u64
+    }
+
     /// Ends it and counts what it has left on the disk.
     pub fn stop(self) -> Disk {
-        let (data, events) = (self.data.clone(), Self::metric(&self.metrics(), "allowlog_log_head", "") as u64);
+        let (data, events) = (self.data.clone(), self.events());
         drop(self);
         let mut disk = Disk { events, ..Disk::default() };
         for entry in fs::read_dir(&data).unwrap() {

@@ -1,0 +1,245 @@
+//! What grows with the server: its rate with the authorizations it knows and the connections it has, its memory, latency and
+//! start with the events of its log. A cost that grows with the log is a defect.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
+
+mod fixture;
+
+#[path = "versus/curves.rs"]
+mod curves;
+#[allow(dead_code, reason = "it does more for `versus`")]
+#[path = "versus/load.rs"]
+mod load;
+#[allow(dead_code, reason = "it does more for `versus`")]
+#[path = "versus/machine.rs"]
+mod machine;
+#[allow(dead_code, reason = "it does more for `versus`")]
+#[path = "versus/process.rs"]
+mod process;
+#[allow(dead_code, reason = "it does more for `versus`")]
+#[path = "versus/server.rs"]
+mod server;
+#[allow(dead_code, reason = "it does more for `versus`")]
+#[path = "versus/subject.rs"]
+mod subject;
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use curves::{Curve, Panel};
+use load::{Load, Requests};
+use machine::{Bench, WRK};
+use server::{Server, Tenants};
+use subject::Subject as _;
+
+const WORKSPACES: usize = 100;
+const CONNECTIONS: [u32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const MANY: u32 = 64;
+/// Sizes grow by tens from the one to the other.
+const SMALLEST: u64 = 10_000;
+const LARGEST: u64 = 1_000_000;
+/// Requests that the load generator holds ready: so many different authorizations, spread over all there are.
+const REQUESTS_MAX: usize = 200_000;
+/// What the strings of an authorization of [`server`] take: user, agent, two scopes.
+const STRINGS_BYTES: f64 = (11 + 6 + 10 + 10) as f64;
+
+/// A server of one size under one load.
+struct Point {
+    /// Authorizations, connections or events.
+    size: u64,
+    load: Load,
+    cpu_us: f64,
+    resident_bytes: u64,
+}
+
+/// A start of the server, from the call to its first answer.
+struct Start {
+    events: u64,
+    warm_s: f64,
+    cold_s: f64,
+    resident_bytes: u64,
+}
+
+fn main() {
+    let bench = Bench::new("growth", &[WRK]);
+    let sizes = |name: &str, small: [u64; 2]| {
+        let largest = std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(LARGEST);
+        let sizes = std::iter::successors(Some(SMALLEST), |size| size.checked_mul(10)).take_while(|size| *size <= largest);
+        if bench.measures { sizes.collect() } else { small.to_vec() }
+    };
+    let (authorizations, events) = (sizes("ALLOWLOG_BENCH_AUTHORIZATIONS", [10, 20]), sizes("ALLOWLOG_BENCH_EVENTS", [30, 60]));
+    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let (mut by_authorizations, mut idle) = (Vec::new(), Vec::new());
+    let (mut by_connections, mut by_events, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    for size in authorizations.iter().copied() {
+        let data = bench.directory().join("allowlog");
+        let (server, admin_token) = Server::init(&runtime, &data);
+        let tenants = server.tenants(&admin_token, WORKSPACES.min(size as usize), size as usize);
+        let requests = requests(bench.directory(), &tenants);
+        drop(server);
+        let mut server = Server::serve(&runtime, &data);
+        server.rest();
+        idle.push((size, server.resident_bytes()));
+        by_authorizations.push(point(&bench, &runtime, &mut server, &requests, MANY, size));
+        if by_authorizations.len() == 1 {
+            let counts = if bench.measures { &CONNECTIONS[..] } else { &CONNECTIONS[..1] };
+            by_connections = counts.iter().map(|n| point(&bench, &runtime, &mut server, &requests, *n, u64::from(*n))).collect();
+            (by_events, starts) = events_of(&bench, &runtime, server, &data, &requests, &events);
+        } else {
+            drop(server);
+        }
+        fs::remove_dir_all(&data).unwrap();
+    }
+    let markdown = markdown(&bench, &by_authorizations, &idle, &by_connections, &by_events, &starts);
+    let svg = curves::svg(&panels(&by_authorizations, &by_connections, &by_events, &starts));
+    bench.publish("growth", &markdown, &svg);
+}
+
+/// As many as the load generator holds, from all over.
+fn requests(directory: &Path, tenants: &Tenants) -> Requests {
+    let step = tenants.authorizations.len().div_ceil(REQUESTS_MAX);
+    // A step that shares nothing with the number of workspaces goes through all of them.
+    let step = if step > 1 { step | 1 } else { 1 };
+    let all = tenants.authorizations.iter().step_by(step);
+    Requests::write(directory.join("requests"), all.map(|(workspace, id)| (tenants.api_keys[*workspace].as_str(), id.as_str())))
+}
+
+/// One size: the median of the rounds by rate.
+fn point(bench: &Bench, runtime: &Runtime, server: &mut Server, requests: &Requests, connections: u32, size: u64) -> Point {
+    let mut rounds: Vec<(Load, f64)> = (0..bench.rounds)
+        .map(|_| {
+            let before = server.cpu();
+            let load = load(bench.time(), runtime, server, requests, connections);
+            let cpu_us = (server.cpu().front_us - before.front_us) / load.requests as f64;
+            server.rest();
+            (load, cpu_us)
+        })
+        .collect();
+    rounds.sort_by(|a, b| a.0.rate().total_cmp(&b.0.rate()));
+    let (load, cpu_us) = fixture::quantile(&rounds, 0.5);
+    bench.say(format_args!("{size} with {connections} connections: {:.0}/s", load.rate()));
+    Point { size, load, cpu_us, resident_bytes: server.resident_bytes() }
+}
+
+fn load(time: Option<Duration>, runtime: &Runtime, server: &Server, requests: &Requests, connections: u32) -> Load {
+    match time {
+        Some(time) => load::start(&server.url, requests, connections, time).finish(),
+        None => load::small(runtime, &server.url, requests, connections.min(4), 20),
+    }
+}
+
+/// Fills the log up to each size, measures there, and starts the server again with it.
+fn events_of(
+    bench: &Bench,
+    runtime: &Arc<Runtime>,
+    mut server: Server,
+    data: &Path,
+    requests: &Requests,
+    sizes: &[u64],
+) -> (Vec<Point>, Vec<Start>) {
+    let (mut points, mut starts) = (Vec::new(), Vec::new());
+    for size in sizes {
+        while server.events() < *size {
+            load(bench.time(), runtime, &server, requests, MANY);
+        }
+        server.rest();
+        points.push(Point { size: server.events(), ..point(bench, runtime, &mut server, requests, MANY, *size) });
+        let events = server.events();
+        drop(server);
+        let started = Instant::now();
+        server = Server::serve(runtime, data);
+        let warm_s = started.elapsed().as_secs_f64();
+        drop(server);
+        chill(data);
+        let started = Instant::now();
+        server = Server::serve(runtime, data);
+        let cold_s = started.elapsed().as_secs_f64();
+        server.rest();
+        bench.say(format_args!("{events} events: start {warm_s:.2} s, with a cold page cache {cold_s:.2} s"));
+        starts.push(Start { events, warm_s, cold_s, resident_bytes: server.resident_bytes() });
+    }
+    (points, starts)
+}
+
+/// Takes every file of the directory out of the page cache.
+fn chill(path: &Path) {
+    if path.is_dir() {
+        return fs::read_dir(path).unwrap().for_each(|entry| chill(&entry.unwrap().path()));
+    }
+    let file = File::open(path).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+}
+
+fn markdown(
+    bench: &Bench,
+    authorizations: &[Point],
+    idle: &[(u64, u64)],
+    connections: &[Point],
+    events: &[Point],
+    starts: &[Start],
+) -> String {
+    let mut text = format!(
+        "# How allowlog grows\n\n{}.\n\n{} workspaces; median of {} rounds of {} s a load; client and server share the machine.\n",
+        bench.describe(),
+        WORKSPACES,
+        bench.rounds,
+        bench.seconds
+    );
+    let mut table = |name: &str, points: &[Point]| {
+        writeln!(text, "\n| {name} | checks/s | p50 ms | p99 ms | CPU µs to the answer | RSS MB |\n|---|---|---|---|---|---|").unwrap();
+        for point in points {
+            let Load { p50_us, p99_us, .. } = point.load;
+            let (rate, resident) = (point.load.rate(), point.resident_bytes / 1_000_000);
+            let (p50, p99) = (p50_us / 1e3, p99_us / 1e3);
+            writeln!(text, "| {} | {rate:.0} | {p50:.2} | {p99:.2} | {:.1} | {resident} |", point.size, point.cpu_us).unwrap();
+        }
+    };
+    table("authorizations", authorizations);
+    table("connections, 10,000 authorizations", connections);
+    table("events in the log, 10,000 authorizations", events);
+    writeln!(text, "\n| events in the log | start s | start, cold page cache, s | RSS MB then |\n|---|---|---|---|").unwrap();
+    for Start { events, warm_s, cold_s, resident_bytes } in starts {
+        writeln!(text, "| {events} | {warm_s:.2} | {cold_s:.2} | {} |", resident_bytes / 1_000_000).unwrap();
+    }
+    if let (Some((few, small)), Some((many, large))) = (idle.first(), idle.last()) {
+        let each = (*large as f64 - *small as f64) / (many - few) as f64;
+        writeln!(
+            text,
+            "\nAn idle authorization takes {each:.0} bytes of memory, {:.0} beyond its own strings (must: 300, good: 200): RSS after a start \
+             with {many} of them, less that with {few}.",
+            each - STRINGS_BYTES
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn panels(authorizations: &[Point], connections: &[Point], events: &[Point], starts: &[Start]) -> [Panel; 4] {
+    let of = |points: &[Point], value: fn(&Point) -> f64| points.iter().map(|point| (point.size as f64, value(point))).collect();
+    let rate = |points| Curve { name: "checks/s", points: of(points, |point| point.load.rate()) };
+    let latency = |points| {
+        [
+            Curve { name: "p50", points: of(points, |point| point.load.p50_us / 1e3) },
+            Curve { name: "p99", points: of(points, |point| point.load.p99_us / 1e3) },
+        ]
+    };
+    let start = |value: fn(&Start) -> f64| starts.iter().map(|start| (start.events as f64, value(start))).collect();
+    [
+        Panel { title: "checks/s by authorizations", curves: vec![rate(authorizations)] },
+        Panel { title: "checks/s by connections", curves: vec![rate(connections)] },
+        Panel { title: "latency by events in the log, ms", curves: latency(events).into() },
+        Panel {
+            title: "start by events in the log, s",
+            curves: vec![
+                Curve { name: "warm", points: start(|start| start.warm_s) },
+                Curve { name: "cold page cache", points: start(|start| start.cold_s) },
+            ],
+        },
+    ]
+}
