@@ -45,8 +45,9 @@ const SMALLEST: u64 = 10_000;
 const LARGEST: u64 = 1_000_000;
 /// Requests that the load generator holds ready: so many different authorizations, spread over all there are.
 const REQUESTS_MAX: usize = 200_000;
-/// What the strings of an authorization of [`server`] take: user, agent, two scopes.
-const STRINGS_BYTES: f64 = (11 + 6 + 10 + 10) as f64;
+/// A load that adds little to the log, and what would take many of them to add.
+const SHORT: Duration = Duration::from_secs(1);
+const FAR: u64 = 500_000;
 
 /// A server of one size under one load.
 struct Point {
@@ -74,30 +75,38 @@ fn main() {
     };
     let (authorizations, events) = (sizes("ALLOWLOG_BENCH_AUTHORIZATIONS", [10, 20]), sizes("ALLOWLOG_BENCH_EVENTS", [30, 60]));
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
-    let (mut by_authorizations, mut idle) = (Vec::new(), Vec::new());
-    let (mut by_connections, mut by_events, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-    for size in authorizations.iter().copied() {
-        let data = bench.directory().join("allowlog");
-        let (server, admin_token) = Server::init(&runtime, &data);
-        let tenants = server.tenants(&admin_token, WORKSPACES.min(size as usize), size as usize);
-        let requests = requests(bench.directory(), &tenants);
-        drop(server);
-        let mut server = Server::serve(&runtime, &data);
-        server.rest();
-        idle.push((size, server.resident_bytes()));
-        by_authorizations.push(point(&bench, &runtime, &mut server, &requests, MANY, size));
-        if by_authorizations.len() == 1 {
+    let data = bench.directory().join("allowlog");
+    let (few, many) = (authorizations[0], authorizations.iter().copied());
+    let (server, requests) = fresh(&bench, &runtime, &data, few);
+    let (by_events, starts) = by_events(&bench, &runtime, server, &data, &requests, &events);
+    let (mut by_authorizations, mut by_connections) = (Vec::new(), Vec::new());
+    for size in many {
+        let (mut server, requests) = fresh(&bench, &runtime, &data, size);
+        by_authorizations.push(point(&bench, bench.time(), &runtime, &mut server, &requests, MANY, size));
+        if size == few {
             let counts = if bench.measures { &CONNECTIONS[..] } else { &CONNECTIONS[..1] };
-            by_connections = counts.iter().map(|n| point(&bench, &runtime, &mut server, &requests, *n, u64::from(*n))).collect();
-            (by_events, starts) = events_of(&bench, &runtime, server, &data, &requests, &events);
-        } else {
-            drop(server);
+            let point = |n: &u32| point(&bench, bench.time(), &runtime, &mut server, &requests, *n, u64::from(*n));
+            by_connections = counts.iter().map(point).collect();
         }
-        fs::remove_dir_all(&data).unwrap();
     }
-    let markdown = markdown(&bench, &by_authorizations, &idle, &by_connections, &by_events, &starts);
+    let markdown = markdown(&bench, &by_authorizations, &by_connections, &by_events, &starts);
     let svg = curves::svg(&panels(&by_authorizations, &by_connections, &by_events, &starts));
     bench.publish("growth", &markdown, &svg);
+}
+
+/// A server with so many authorizations, in a directory where another may have been, started again since they were made.
+fn fresh(bench: &Bench, runtime: &Arc<Runtime>, data: &Path, authorizations: u64) -> (Server, Requests) {
+    if data.exists() {
+        fs::remove_dir_all(data).unwrap();
+    }
+    let (server, admin_token) = Server::init(runtime, data);
+    let authorizations = usize::try_from(authorizations).unwrap();
+    let tenants = server.tenants(&admin_token, WORKSPACES.min(authorizations), authorizations);
+    let requests = requests(bench.directory(), &tenants);
+    drop(server);
+    let mut server = Server::serve(runtime, data);
+    server.rest();
+    (server, requests)
 }
 
 /// As many as the load generator holds, from all over.
@@ -110,11 +119,19 @@ fn requests(directory: &Path, tenants: &Tenants) -> Requests {
 }
 
 /// One size: the median of the rounds by rate.
-fn point(bench: &Bench, runtime: &Runtime, server: &mut Server, requests: &Requests, connections: u32, size: u64) -> Point {
+fn point(
+    bench: &Bench,
+    time: Option<Duration>,
+    runtime: &Runtime,
+    server: &mut Server,
+    requests: &Requests,
+    connections: u32,
+    size: u64,
+) -> Point {
     let mut rounds: Vec<(Load, f64)> = (0..bench.rounds)
         .map(|_| {
             let before = server.cpu();
-            let load = load(bench.time(), runtime, server, requests, connections);
+            let load = load(time, runtime, server, requests, connections);
             let cpu_us = (server.cpu().front_us - before.front_us) / load.requests as f64;
             server.rest();
             (load, cpu_us)
@@ -134,7 +151,7 @@ fn load(time: Option<Duration>, runtime: &Runtime, server: &Server, requests: &R
 }
 
 /// Fills the log up to each size, measures there, and starts the server again with it.
-fn events_of(
+fn by_events(
     bench: &Bench,
     runtime: &Arc<Runtime>,
     mut server: Server,
@@ -142,13 +159,17 @@ fn events_of(
     requests: &Requests,
     sizes: &[u64],
 ) -> (Vec<Point>, Vec<Start>) {
+    // So short that the log hardly grows while it is measured.
+    let short = bench.time().map(|_| SHORT);
     let (mut points, mut starts) = (Vec::new(), Vec::new());
     for size in sizes {
         while server.events() < *size {
-            load(bench.time(), runtime, &server, requests, MANY);
+            let is_far = size - server.events() > FAR;
+            load(if is_far { bench.time() } else { short }, runtime, &server, requests, MANY);
         }
         server.rest();
-        points.push(Point { size: server.events(), ..point(bench, runtime, &mut server, requests, MANY, *size) });
+        let events = server.events();
+        points.push(point(bench, short, runtime, &mut server, requests, MANY, events));
         let events = server.events();
         drop(server);
         let started = Instant::now();
@@ -176,14 +197,7 @@ fn chill(path: &Path) {
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
-fn markdown(
-    bench: &Bench,
-    authorizations: &[Point],
-    idle: &[(u64, u64)],
-    connections: &[Point],
-    events: &[Point],
-    starts: &[Start],
-) -> String {
+fn markdown(bench: &Bench, authorizations: &[Point], connections: &[Point], events: &[Point], starts: &[Start]) -> String {
     let mut text = format!(
         "# How allowlog grows\n\n{}.\n\n{} workspaces; median of {} rounds of {} s a load; client and server share the machine.\n",
         bench.describe(),
@@ -202,20 +216,10 @@ fn markdown(
     };
     table("authorizations", authorizations);
     table("connections, 10,000 authorizations", connections);
-    table("events in the log, 10,000 authorizations", events);
+    table("events in the log, 10,000 authorizations, loads of 1 s", events);
     writeln!(text, "\n| events in the log | start s | start, cold page cache, s | RSS MB then |\n|---|---|---|---|").unwrap();
     for Start { events, warm_s, cold_s, resident_bytes } in starts {
         writeln!(text, "| {events} | {warm_s:.2} | {cold_s:.2} | {} |", resident_bytes / 1_000_000).unwrap();
-    }
-    if let (Some((few, small)), Some((many, large))) = (idle.first(), idle.last()) {
-        let each = (*large as f64 - *small as f64) / (many - few) as f64;
-        writeln!(
-            text,
-            "\nAn idle authorization takes {each:.0} bytes of memory, {:.0} beyond its own strings (must: 300, good: 200): RSS after a start \
-             with {many} of them, less that with {few}.",
-            each - STRINGS_BYTES
-        )
-        .unwrap();
     }
     text
 }

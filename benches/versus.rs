@@ -221,7 +221,7 @@ fn measured(time: Option<Duration>, runtime: &Runtime, subject: &mut dyn Subject
     }
 }
 
-/// The most connections whose load signing and search keep up with.
+/// The most connections whose load signing and search keep up with; none if there are none.
 fn held(bench: &Bench, server: &mut Server, requests: &Requests) -> Option<Held> {
     if !bench.measures {
         return None;
@@ -249,5 +249,5 @@ fn held(bench: &Bench, server: &mut Server, requests: &Requests) -> Option<Held>
             return Some(Held { connections, rate: load.rate(), signing_s, search_s, time, tried });
         }
     }
-    None
+    Some(Held { connections: 0, rate: 0.0, signing_s: 0.0, search_s: 0.0, time, tried })
 }

@@ -38,7 +38,7 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, panel: &Pane
     let font = |size: u32| ("sans-serif", size).into_font().color(&INK);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
-        .caption(panel.title, font(17))
+        .caption(panel.title, font(20))
         .x_label_area_size(28)
         .y_label_area_size(56)
         .build_cartesian_2d((from.min(to / 2.0)..to * 1.15).log_scale(), 0.0..highest * 1.15)
@@ -54,9 +54,10 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, panel: &Pane
         .light_line_style(WHITE)
         .bold_line_style(PAPER)
         .axis_style(INK)
-        .label_style(font(13))
+        .label_style(font(15))
         .x_label_formatter(&short)
         .y_label_formatter(&short)
+        .x_labels(4)
         .y_labels(5)
         .draw()
         .unwrap();
@@ -69,7 +70,7 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, panel: &Pane
         chart.draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, color.filled()))).unwrap();
     }
     if panel.curves.len() > 1 {
-        let labels = chart.configure_series_labels();
-        { labels }.position(SeriesLabelPosition::UpperLeft).label_font(font(13)).background_style(WHITE).draw().unwrap();
+        let mut labels = chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperLeft).label_font(font(15)).background_style(WHITE).draw().unwrap();
     }
 }

@@ -54,7 +54,7 @@ fn rows(report: &Report) -> Vec<Row> {
     let caught_up = median(ours.iter().map(|m| m.rested.as_secs_f64()));
     vec![
         more("1", "answered durable checks/s at 64 connections / the ceiling".into(), ratio(ours, echo, |m| m.load.rate()), "", 0.40, 0.60),
-        less("1", "seconds until signing and search had caught up".into(), caught_up, " s", 5.0, 5.0),
+        less("1", "seconds until all followers had caught up".into(), caught_up, " s", 5.0, 5.0),
         more(
             "2",
             format!("the same, held by {held_name} with followers at most 2 s behind"),
