@@ -1,43 +1,24 @@
-//! One check decided in memory, among 100,000 authorizations.
+//! One check decided in memory, among 1,000,000 authorizations.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
 
 mod fixture;
+mod parts;
 
-use std::hint::black_box;
+use std::time::Duration;
 
-use allowlog_projections::decide::decide;
-use allowlog_proto::id::AuthorizationId;
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
+use parts::{Deciding, Part};
 
-const AUTHORIZATIONS: usize = 100_000;
-
-fn bench(criterion: &mut Criterion) {
-    let mut world = fixture::World::with_authorizations(AUTHORIZATIONS);
-    let mut turn = 0_usize;
-    // A stride that is prime to the number visits every authorization, none twice in a row.
-    let mut next = move || {
-        turn = (turn + 7_919) % AUTHORIZATIONS;
-        turn
-    };
+fn main() {
+    let mut criterion = Criterion::default().measurement_time(Duration::from_secs(3)).configure_from_args();
+    let mut deciding = Deciding::among(if fixture::measures() { 1_000_000 } else { 100 });
+    let mut finding = deciding.finding();
     let mut group = criterion.benchmark_group("decide");
-    let authorizations: Vec<_> = world.authorizations.iter().map(|id| AuthorizationId::parse(id).unwrap()).collect();
-    let (state, workspace_id) = (world.state.clone(), world.workspace_id);
-    group.bench_function("peer: find the authorization", |bencher| {
-        let mut next = next;
-        bencher.iter(|| black_box(state.authorization(workspace_id, authorizations[next()])));
-    });
-    let checks: Vec<_> = world.authorizations.iter().map(|id| world.check(id)).collect();
-    group.bench_function("check", |bencher| {
-        // The command is warm, as it is behind the parser that has just made it; the authorization is as cold as it is.
-        bencher.iter_batched(
-            || checks[next()].clone(),
-            |check| black_box(decide(&world.state, &check, world.now, &mut world.ids)),
-            BatchSize::SmallInput,
-        );
-    });
+    let parts: [(&str, &mut dyn Part); 2] = [("peer: find the authorization", &mut finding), ("check", &mut deciding)];
+    for (name, part) in parts {
+        group.bench_function(name, |bencher| bencher.iter_custom(|operations| parts::timed(part, operations)));
+    }
     group.finish();
+    criterion.final_summary();
 }
-
-criterion_group!(benches, bench);
-criterion_main!(benches);

@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Instant;
 
-use allowlog::chance;
 use allowlog::log::Store as _;
 use allowlog::log::disk::{DiskOptions, DiskStore};
 use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
@@ -19,7 +18,7 @@ use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, CreateBody};
 use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::event::{Plan, Role, Style};
-use allowlog_proto::frame::FrameBuilder;
+use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
 use allowlog_proto::json::Value;
 use allowlog_proto::text::Name;
@@ -30,7 +29,7 @@ use allowlog_proto::time::Timestamp;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// As many as 64 clients leave in one commit on a machine of two cores.
-const EVENTS_PER_FRAME: u64 = 20;
+pub const EVENTS_PER_FRAME: u64 = 20;
 
 pub struct World {
     pub state: State,
@@ -46,11 +45,15 @@ pub fn credential() -> Credential {
 }
 
 pub fn create_workspace() -> Command {
+    create_workspace_signed_by([3; 32])
+}
+
+pub fn create_workspace_signed_by(public_key: [u8; 32]) -> Command {
     let name = Name::new("bench").unwrap();
     let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
     let api_key_id = ApiKeyId::from_bytes([1; 16]);
     let api_key = NewApiKey { api_key_id, name: name.clone(), style, role, expires_at, secret_hash: [2; 32] };
-    Command::Operator(Operation::CreateWorkspace { name, plan: Plan::Enterprise, public_key: [3; 32], api_key })
+    Command::Operator(Operation::CreateWorkspace { name, plan: Plan::Enterprise, public_key, api_key })
 }
 
 pub fn create() -> Command {
@@ -58,11 +61,27 @@ pub fn create() -> Command {
     ask(Action::Create(Box::new(CreateBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
 }
 
-pub fn check(authorization_id: &str) -> Command {
-    let body = format!(
+pub fn check_body(authorization_id: &str) -> String {
+    format!(
         r#"{{"authorization_id":"{authorization_id}","scopes":["email.send"],"resource":"mail:12345","session_id":"s-1","context":{{"purpose":"daily summary","amount":12}}}}"#
-    );
+    )
+}
+
+pub fn check(authorization_id: &str) -> Command {
+    let body = check_body(authorization_id);
     ask(Action::Check(Box::new(CheckBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap())))
+}
+
+/// Random numbers, the same in every run (SplitMix64).
+pub fn numbers() -> impl FnMut() -> u128 + Send + 'static {
+    let mut state = 0_u64;
+    let mut next = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u128::from(mixed ^ (mixed >> 31))
+    };
+    move || next() << 64 | next()
 }
 
 fn ask(action: Action) -> Command {
@@ -75,7 +94,7 @@ impl World {
         let mut world = Self {
             state: State::new(),
             chain: Chain::new(),
-            ids: Ids::new(chance::numbers()),
+            ids: Ids::new(numbers()),
             now,
             workspace_id: WorkspaceId::from_bytes([0; 16]),
             authorizations: Vec::new(),
@@ -139,42 +158,82 @@ pub fn fdatasync_p50_ns(directory: &Path) -> u64 {
     quantile(&times, 0.5)
 }
 
-/// Writes a log of so many events: so many authorizations first, or a tenth of the events, then checks of them.
-pub fn write(directory: &Path, events: u64, authorizations: usize) {
-    let mut world = World::with_authorizations(0);
-    world.state = Default::default();
-    world.chain = Default::default();
-    let store = DiskStore::open(directory, DiskOptions::default()).unwrap();
-    let mut frame = FrameBuilder::new();
-    let mut targets: Vec<String> = Vec::new();
-    let create = create();
-    let mut first = Some(create_workspace());
-    let mut turn = 0;
-    while world.chain.next_sequence() < events {
-        let command = match first.take() {
-            Some(command) => command,
-            None if targets.len() < authorizations.min(events as usize / 10) => create.clone(),
-            None => {
-                turn += 7_919;
-                check(&targets[turn % targets.len()])
-            }
-        };
-        let decided = decide(&world.state, &command, world.now, &mut world.ids).unwrap();
-        if let Outcome::Created(created) = &decided.outcome {
-            targets.push(created.granted.authorization_id.to_string());
-        }
-        for event in decided.events {
-            let record = receipts::record(&world.chain, decided.workspace_id, world.now, event, None);
-            let hash = frame.push(&record).unwrap();
+/// A log in the making: what commands come to, in frames of so many events.
+pub struct Log {
+    world: World,
+    frame: FrameBuilder,
+    events_per_frame: u64,
+    frames: Vec<Frame>,
+}
+
+impl Log {
+    pub fn new(events_per_frame: u64) -> Self {
+        let mut world = World::with_authorizations(0);
+        world.state = State::new();
+        world.chain = Chain::new();
+        Self { world, frame: FrameBuilder::new(), events_per_frame, frames: Vec::new() }
+    }
+
+    pub fn next_sequence(&self) -> u64 {
+        self.world.chain.next_sequence()
+    }
+
+    /// Decides a command, applies and encodes its events.
+    pub fn add(&mut self, command: &Command) -> Decided {
+        let world = &mut self.world;
+        let decided = decide(&world.state, command, world.now, &mut world.ids).unwrap();
+        for event in &decided.events {
+            let record = receipts::record(&world.chain, decided.workspace_id, world.now, event.clone(), None);
+            let hash = self.frame.push(&record).unwrap();
             world.chain.extend(&record, hash);
             world.state.apply(&record, hash);
         }
-        let count = frame.count() as u64;
-        if count >= EVENTS_PER_FRAME || world.chain.next_sequence() >= events {
-            let sealed = std::mem::take(&mut frame).seal(world.chain.next_sequence() - count, world.chain.frame_hash()).unwrap();
-            world.chain.close(sealed.hash());
-            store.append(sealed).unwrap();
-            world.now = world.now.saturating_add_ms(1);
+        if self.frame.count() as u64 >= self.events_per_frame {
+            self.close();
         }
+        decided
     }
+
+    /// The frames that are full.
+    pub fn full_frames(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.frames)
+    }
+
+    /// The same, and what is left.
+    pub fn into_frames(mut self) -> Vec<Frame> {
+        if self.frame.count() > 0 {
+            self.close();
+        }
+        self.frames
+    }
+
+    fn close(&mut self) {
+        let world = &mut self.world;
+        let first = world.chain.next_sequence() - self.frame.count() as u64;
+        let sealed = std::mem::take(&mut self.frame).seal(first, world.chain.frame_hash()).unwrap();
+        world.chain.close(sealed.hash());
+        world.now = world.now.saturating_add_ms(1);
+        self.frames.push(sealed);
+    }
+}
+
+/// Writes a log of so many events: so many authorizations first, or a tenth of the events, then checks of them.
+pub fn write(directory: &Path, events: u64, authorizations: usize) {
+    let store = DiskStore::open(directory, DiskOptions::default()).unwrap();
+    let mut log = Log::new(EVENTS_PER_FRAME);
+    log.add(&create_workspace());
+    let mut targets: Vec<String> = Vec::new();
+    let create = create();
+    let mut turn = 0;
+    while log.next_sequence() < events {
+        if targets.len() < authorizations.min(events as usize / 10) {
+            let Outcome::Created(created) = log.add(&create).outcome else { panic!("a create creates") };
+            targets.push(created.granted.authorization_id.to_string());
+        } else {
+            turn += 7_919;
+            log.add(&check(&targets[turn % targets.len()]));
+        }
+        log.full_frames().into_iter().for_each(|frame| store.append(frame).unwrap());
+    }
+    log.into_frames().into_iter().for_each(|frame| store.append(frame).unwrap());
 }
