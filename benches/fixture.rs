@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use allowlog::log::Store as _;
 use allowlog::log::disk::{DiskOptions, DiskStore};
@@ -132,6 +132,14 @@ pub fn measures() -> bool {
 /// A fresh directory on the disk the build is on; a temporary one may be in memory.
 pub fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Processor time of the calling thread so far: what others do on the machine is no part of it.
+pub fn processor_time() -> Duration {
+    // What a thread has run since it was last switched to is counted when it is switched from.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// The value below which this share of the sorted values lies.
