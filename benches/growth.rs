@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use curves::{Curve, Panel};
-use load::{Load, Requests};
+use load::{Load, Requests, StoodStill};
 use machine::{Bench, WRK};
 use server::{Server, Tenants};
 use subject::Subject as _;
@@ -130,11 +130,9 @@ fn point(
 ) -> Point {
     let mut rounds: Vec<(Load, f64)> = (0..bench.rounds)
         .map(|_| {
-            let before = server.cpu();
-            let load = load(time, runtime, server, requests, connections);
-            let cpu_us = (server.cpu().front_us - before.front_us) / load.requests as f64;
+            let measured = load(time, runtime, server, requests, connections);
             server.rest();
-            (load, cpu_us)
+            measured
         })
         .collect();
     rounds.sort_by(|a, b| a.0.rate().total_cmp(&b.0.rate()));
@@ -143,10 +141,18 @@ fn point(
     Point { size, load, cpu_us, resident_bytes: server.resident_bytes() }
 }
 
-fn load(time: Option<Duration>, runtime: &Runtime, server: &Server, requests: &Requests, connections: u32) -> Load {
-    match time {
-        Some(time) => load::start(&server.url, requests, connections, time).finish(),
-        None => load::small(runtime, &server.url, requests, connections.min(4), 20),
+/// One load, and the processor time to each of its answers.
+fn load(time: Option<Duration>, runtime: &Runtime, server: &Server, requests: &Requests, connections: u32) -> (Load, f64) {
+    loop {
+        let before = server.cpu();
+        let load = match time {
+            Some(time) => load::start(&server.url, requests, connections, time).finish(),
+            None => Ok(load::small(runtime, &server.url, requests, connections.min(4), 20)),
+        };
+        match load {
+            Ok(load) => return (load, (server.cpu().front_us - before.front_us) / load.requests as f64),
+            Err(StoodStill) => eprintln!("the machine stood still; again"),
+        }
     }
 }
 

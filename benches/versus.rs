@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use echo::Echo;
-use load::Requests;
+use load::{Requests, STILL, StoodStill};
 use machine::{Bench, Program, WRK};
 use postgres::Postgres;
 use redis::Redis;
@@ -58,7 +58,7 @@ const MANY: u32 = 64;
 /// Of an authorization that everybody asks about, as many as the peer is best at.
 const HOT_COUNTS: [u32; 4] = [4, 8, 16, 32];
 const POSTGRES_COUNTS: [u32; 4] = [8, 16, 32, 64];
-const REDIS_COUNTS: [u32; 4] = [16, 32, 64, 128];
+const REDIS_COUNTS: [u32; 4] = [32, 64, 128, 256];
 /// Connections among which the load is sought that the followers can keep up with.
 const HELD_COUNTS: [u32; 12] = [64, 48, 40, 32, 24, 20, 16, 12, 8, 6, 4, 2];
 /// How far signing and search may be behind under that load, in seconds.
@@ -110,7 +110,6 @@ fn measure(bench: &Bench) {
             report.add(*case, Measured { fdatasync_us, ..measured });
         }
     }
-    report.resident = sides.resident();
     drop((sides.redis, sides.postgres, sides.echo));
     report.held = held(bench, &mut sides.server, &sent.many);
     report.disk = sides.server.stop();
@@ -150,13 +149,6 @@ impl Sides {
             postgres.set_clients(best);
         }
     }
-
-    fn resident(&self) -> Vec<(Side, u64)> {
-        let mut resident = vec![(Side::Echo, self.echo.resident_bytes()), (Side::Allowlog, self.server.resident_bytes())];
-        resident.extend(self.postgres.as_ref().map(|postgres| (Side::Postgres, postgres.resident_bytes())));
-        resident.extend(self.redis.as_ref().map(|redis| (Side::Redis, redis.resident_bytes())));
-        resident
-    }
 }
 
 /// What each round measures, once it is known what each peer is best with.
@@ -189,14 +181,34 @@ fn cases(bench: &Bench, runtime: &Runtime, sides: &mut Sides, sent: &Sent, tried
     cases
 }
 
-/// One load on one side, and what it took; without a time, one that only shows that it works.
+/// One load on one side, and what it took; without a time, one that only shows that it works. A machine that stood still
+/// meanwhile has measured nothing: then again.
 fn measured(time: Option<Duration>, runtime: &Runtime, subject: &mut dyn Subject, requests: &Requests, connections: u32) -> Measured {
+    loop {
+        match measured_once(time, runtime, subject, requests, connections) {
+            Ok(measured) => return measured,
+            Err(StoodStill) => eprintln!("the machine stood still; again"),
+        }
+    }
+}
+
+fn measured_once(
+    time: Option<Duration>,
+    runtime: &Runtime,
+    subject: &mut dyn Subject,
+    requests: &Requests,
+    connections: u32,
+) -> Result<Measured, StoodStill> {
     let (counted, took) = (subject.counts(), subject.cpu());
     let load = match time {
         Some(time) => load::start(subject.url(), requests, connections, time).finish(),
-        None => load::small(runtime, subject.url(), requests, connections.min(4), 40),
+        None => Ok(load::small(runtime, subject.url(), requests, connections.min(4), 40)),
     };
-    let (answered, lag) = (subject.cpu(), subject.lag());
+    let Ok(load) = load else {
+        subject.rest();
+        return Err(StoodStill);
+    };
+    let (answered, lag, resident_bytes) = (subject.cpu(), subject.lag(), subject.resident_bytes());
     let rested = subject.rest();
     let (followed, counted_after) = (subject.cpu(), subject.counts());
     let each = |from: f64, to: f64| (to - from) / load.requests as f64;
@@ -210,15 +222,16 @@ fn measured(time: Option<Duration>, runtime: &Runtime, subject: &mut dyn Subject
             events_per_sync = Some((after.0 - before.0) as f64 / (after.1 - before.1) as f64);
         }
     }
-    Measured {
+    Ok(Measured {
         load,
         front_us: each(took.front_us, answered.front_us),
         behind_us: each(took.behind_us, followed.behind_us),
         lag,
+        resident_bytes,
         rested,
         events_per_sync,
         fdatasync_us: None,
-    }
+    })
 }
 
 /// The most connections whose load signing and search keep up with; none if there are none.
@@ -228,26 +241,32 @@ fn held(bench: &Bench, server: &mut Server, requests: &Requests) -> Option<Held>
     }
     let time = Duration::from_secs_f64(60.0 * bench.minutes);
     let mut tried = Vec::new();
-    for connections in HELD_COUNTS {
+    let mut counts = HELD_COUNTS.into_iter().peekable();
+    while let Some(connections) = counts.peek().copied() {
         let mut running = load::start(&server.url, requests, connections, time);
         let (started, mut signing_s, mut search_s) = (Instant::now(), 0.0_f64, 0.0_f64);
-        while !running.has_ended() && signing_s.max(search_s) <= BEHIND_S_MAX {
+        let mut stood_still = false;
+        while !running.has_ended() && signing_s.max(search_s) <= BEHIND_S_MAX && !stood_still {
+            let looked = Instant::now();
             thread::sleep(Duration::from_secs(1));
             let lag = server.lag().unwrap();
             (signing_s, search_s) = (signing_s.max(lag.signing_seconds), search_s.max(lag.search_seconds));
+            stood_still = looked.elapsed() > STILL;
         }
-        let has_held = signing_s.max(search_s) <= BEHIND_S_MAX;
+        let behind_s = signing_s.max(search_s);
+        let load = (behind_s <= BEHIND_S_MAX && !stood_still).then(|| running.finish());
         let after = started.elapsed();
-        let load = if has_held { Some(running.finish()) } else { None };
         server.rest();
-        bench.say(format_args!(
-            "{connections} connections: signing {signing_s:.1} s behind, search {search_s:.1} s, after {:.0} s",
-            after.as_secs_f64()
-        ));
-        tried.push((connections, signing_s.max(search_s), after));
-        if let Some(load) = load {
+        if stood_still || matches!(load, Some(Err(StoodStill))) {
+            eprintln!("the machine stood still; again");
+            continue;
+        }
+        bench.say(format_args!("{connections} connections: signing {signing_s:.1} s behind, search {search_s:.1} s"));
+        tried.push((connections, behind_s, after));
+        if let Some(Ok(load)) = load {
             return Some(Held { connections, rate: load.rate(), signing_s, search_s, time, tried });
         }
+        counts.next();
     }
     Some(Held { connections: 0, rate: 0.0, signing_s: 0.0, search_s: 0.0, time, tried })
 }

@@ -41,7 +41,7 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, panel: &Pane
         .caption(panel.title, font(20))
         .x_label_area_size(28)
         .y_label_area_size(56)
-        .build_cartesian_2d((from.min(to / 2.0)..to * 1.15).log_scale(), 0.0..highest * 1.15)
+        .build_cartesian_2d((from.min(to / 2.0)..to * 1.15).log_scale(), 0.0..highest * if panel.curves.len() > 1 { 1.5 } else { 1.15 })
         .unwrap();
     let short = |value: &f64| match *value {
         value if value >= 1e6 => format!("{}M", value / 1e6),

@@ -25,7 +25,7 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format("\nmeasured %d %d %d %d %d\n", summary.requests, failed, summary.duration,
+  local failed = errors.connect + errors.read + errors.write + errors.status
+  io.write(string.format("\nmeasured %d %d %d %d %d %d\n", summary.requests, failed, errors.timeout, summary.duration,
     latency:percentile(50), latency:percentile(99)))
 end

@@ -53,29 +53,43 @@ pub fn body(authorization_id: &str, turn: usize) -> String {
 }
 
 /// A closed loop of so many connections that is on its way.
-pub struct Running(Process);
+pub struct Running {
+    wrk: Process,
+    time: Duration,
+}
+
+/// A load that took much longer than it was told to: the whole machine stood still meanwhile, as virtual ones do at times.
+#[derive(Debug)]
+pub struct StoodStill;
+
+/// More than a load needs to end.
+pub const STILL: Duration = Duration::from_secs(3);
 
 /// Starts `wrk`.
 pub fn start(url: &str, requests: &Requests, connections: u32, time: Duration) -> Running {
     let mut wrk = tied(Path::new("wrk"), None, Signal::TERM);
     wrk.arg(format!("-t{}", connections.min(THREADS))).arg(format!("-c{connections}"));
     wrk.arg(format!("-d{}s", time.as_secs().max(1))).args(["--timeout", "10s", "-s", SCRIPT, url, "--"]).arg(&requests.file);
-    Running(Process::spawn(wrk, Signal::TERM))
+    Running { wrk: Process::spawn(wrk, Signal::TERM), time }
 }
 
 impl Running {
     pub fn has_ended(&mut self) -> bool {
-        self.0.has_ended()
+        self.wrk.has_ended()
     }
 
-    /// Waits for its end. An answer that is not 200 is an error of the run.
-    pub fn finish(self) -> Load {
-        let output = self.0.output();
+    /// Waits for its end. An answer that is not 200, or none at all, is the end of the run.
+    pub fn finish(self) -> Result<Load, StoodStill> {
+        let output = self.wrk.output();
         let line = output.lines().find_map(|line| line.strip_prefix("measured ")).unwrap_or_else(|| panic!("wrk said: {output}"));
         let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
-        let [requests, failed, duration_us, p50_us, p99_us] = numbers[..] else { panic!("wrk said: {line}") };
+        let [requests, failed, late, duration_us, p50_us, p99_us] = numbers[..] else { panic!("wrk said: {line}") };
         assert!(requests > 0.0 && failed == 0.0, "{failed} of {requests} requests failed: {output}");
-        Load { requests: requests as u64, seconds: duration_us / 1e6, p50_us, p99_us }
+        if duration_us / 1e6 > (self.time + STILL).as_secs_f64() {
+            return Err(StoodStill);
+        }
+        assert!(late == 0.0, "{late} of {requests} requests were not answered in time: {output}");
+        Ok(Load { requests: requests as u64, seconds: duration_us / 1e6, p50_us, p99_us })
     }
 }
 

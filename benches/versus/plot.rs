@@ -42,7 +42,7 @@ pub fn versus(report: &Report) -> String {
             let value = median(rounds.iter().map(rate)).unwrap_or_default();
             Bar { name: (*name).to_owned(), pieces: vec![(value, *color)], says: thousands(value) }
         });
-        bars(&left, "Checks answered per second, each durable", &rates.collect::<Vec<_>>());
+        bars(&left, "Durable checks per second, peers at their best", &rates.collect::<Vec<_>>());
         let times = many.iter().map(|(name, side, rounds, color)| {
             let answered = median(rounds.iter().map(|m| m.answered_us(*side))).unwrap_or_default();
             let behind = median(rounds.iter().map(|m| m.behind_us)).unwrap_or_default();

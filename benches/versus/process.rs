@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Whoever does not end within this time is killed.
-const STOP: Duration = Duration::from_secs(120);
+const STOP: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A child that is stopped when this goes, and by the kernel if we are killed first.
@@ -73,6 +73,7 @@ impl Drop for Process {
         let asked = Instant::now();
         while !self.has_ended() {
             if asked.elapsed() > STOP {
+                eprintln!("process {} does not stop and is killed", self.child.id());
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return;

@@ -37,6 +37,8 @@ pub struct Measured {
     pub behind_us: f64,
     /// Right when the load ended.
     pub lag: Option<Lag>,
+    /// The same.
+    pub resident_bytes: u64,
     /// Until everything was done that the load had left to be done.
     pub rested: Duration,
     pub events_per_sync: Option<f64>,
@@ -69,7 +71,6 @@ pub struct Report {
     pub setting: String,
     pub cases: Vec<(Case, Vec<Measured>)>,
     pub tried: Vec<Tried>,
-    pub resident: Vec<(Side, u64)>,
     pub held: Option<Held>,
     pub disk: Disk,
 }
@@ -114,21 +115,13 @@ impl Report {
         let (body, answer) = (crate::load::body(&tenants.authorizations[0].1, 0).len(), tenants.answer_bytes);
         let setting = format!(
             "{} authorizations in {} workspaces, bodies of {body} bytes, answers of {answer}; median of {} rounds of {} s a load, \
-             the sides in turn within each round; client and server share the machine. RSS at the end of all rounds.",
+             the sides in turn within each round; client and server share the machine. RSS when a load ends.",
             tenants.authorizations.len(),
             tenants.api_keys.len(),
             bench.rounds,
             bench.seconds,
         );
-        Self {
-            machine: bench.describe(),
-            setting,
-            cases: Vec::new(),
-            tried: Vec::new(),
-            resident: Vec::new(),
-            held: None,
-            disk: Disk::default(),
-        }
+        Self { machine: bench.describe(), setting, cases: Vec::new(), tried: Vec::new(), held: None, disk: Disk::default() }
     }
 
     pub fn add(&mut self, case: Case, measured: Measured) {
@@ -176,10 +169,10 @@ impl Report {
                 Side::Postgres | Side::Redis => (Some(of(&|m| m.behind_us)), None),
             };
             let shown = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
-            let resident = self.resident.iter().find(|(side, _)| *side == case.side).map_or(0, |(_, bytes)| bytes / 1_000_000);
+            let resident = of(&|m| m.resident_bytes as f64) / 1e6;
             writeln!(
                 text,
-                "| {}{}{} | {} | {:.0} | {of_ceiling:.2} | {ours:.2} | {:.2} | {:.2} | {:.1} | {} | {} | {resident} |",
+                "| {}{}{} | {} | {:.0} | {of_ceiling:.2} | {ours:.2} | {:.2} | {:.2} | {:.1} | {} | {} | {resident:.0} |",
                 case.side.name(),
                 if case.is_hot { ", one hot authorization" } else { "" },
                 if case.is_best { ", at its best" } else { "" },
