@@ -14,6 +14,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 use tracing::Span;
 
 use self::rate_limit::RateLimits;
@@ -54,7 +55,45 @@ pub const URI_BYTES_MAX: usize = 8 * 1024;
 /// Names and values of all headers of a request, in bytes.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 
-/// Everything on the API's listener.
+/// What a listener hands requests to: a router, and a way around it for the one that nearly all requests of the API are.
+#[derive(Clone)]
+pub struct Front {
+    router: Router,
+    /// Where checks go in by themselves.
+    checks: Option<(Arc<Door>, App)>,
+}
+
+impl From<Router> for Front {
+    fn from(router: Router) -> Self {
+        Self { router, checks: None }
+    }
+}
+
+impl Front {
+    /// Everything on the API's listener. A check is answered as its route would: finding the way through the router, which keeps
+    /// every handler behind three types it has erased, is a tenth of what a check costs.
+    pub fn api(app: App) -> Self {
+        let door = Arc::new(Door::new(Some(app.clone())));
+        Self { router: behind(routes().into_router().with_state(app.clone()), Arc::clone(&door)), checks: Some((door, app)) }
+    }
+
+    /// Answers a request, whatever becomes of it.
+    async fn answer(self, request: Request) -> Response<Body> {
+        match self.checks {
+            Some((door, app)) if request.method() == Method::POST && request.uri().path() == allowly::CHECK => {
+                // Boxed, so that a connection that waits does not hold the room for it.
+                let check = async |request| allowly::check(State(app), request).await.into_response();
+                Box::pin(tell(&door, Route::Fixed(allowly::CHECK), request, check)).await
+            }
+            _ => match self.router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+}
+
+/// The routes of the API's listener.
 pub fn router(app: App) -> Router {
     stack(routes().into_router().with_state(app.clone()), Some(app))
 }
@@ -72,14 +111,17 @@ fn routes() -> Routes {
 }
 
 /// What is around every handler of a listener. One layer, since each costs every request two allocations and a walk through
-/// one more future: what it does is [`told`] and [`held`].
+/// one more future: what it does is [`tell`] and [`held`].
 pub fn stack(router: Router, app: Option<App>) -> Router {
-    let door = Door { room: Semaphore::new(REQUESTS_MAX), app };
+    behind(router, Arc::new(Door::new(app)))
+}
+
+fn behind(router: Router, door: Arc<Door>) -> Router {
     router
         // Unknown routes and wrong methods answer in the envelope too.
         .fallback(async |request| answered(request, ApiError::not_found("route")).await)
         .method_not_allowed_fallback(async |request| answered(request, ApiError::method_not_allowed()).await)
-        .layer(from_fn_with_state(Arc::new(door), told))
+        .layer(from_fn_with_state(door, told))
 }
 
 /// What requests of one listener have in common.
@@ -90,45 +132,79 @@ struct Door {
     app: Option<App>,
 }
 
+impl Door {
+    const fn new(app: Option<App>) -> Self {
+        Self { room: Semaphore::const_new(REQUESTS_MAX), app }
+    }
+}
+
 /// An error that does not depend on the body. The body is read all the same, so that the connection can go on.
 async fn answered(request: Request, error: ApiError) -> ApiError {
     call::discard(request.into_body()).await;
     error
 }
 
-/// Every answer, whoever made it, can be found again in the telemetry.
 async fn told(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
+    // The route and not the path, which may hold a nonce.
+    let route = request.extensions().get::<MatchedPath>().cloned().map_or(Route::Unknown, Route::Matched);
+    tell(&door, route, request, |request| next.run(request)).await
+}
+
+/// What a request is called in the telemetry.
+#[derive(Clone)]
+enum Route {
+    Matched(MatchedPath),
+    Fixed(&'static str),
+    Unknown,
+}
+
+impl Route {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Matched(path) => path.as_str(),
+            Self::Fixed(path) => path,
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Every answer, whoever made it, can be found again in the telemetry.
+async fn tell<F>(door: &Door, route: Route, request: Request, answer: impl FnOnce(Request) -> F) -> Response<Body>
+where
+    F: Future<Output = Response<Body>>,
+{
     let id = match request.headers().get(REQUEST_ID) {
         Some(id) if (1..=1024).contains(&id.len()) => id.clone(),
         _ => mint_request_id(),
     };
-    // The route and not the path, which may hold a nonce.
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
     let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
     let (named, known_route) = (id.clone(), route.clone());
     let span = move || {
-        let (id, route) = (named.to_str().unwrap_or("unreadable"), known_route.as_ref().map_or("unknown", MatchedPath::as_str));
+        let (id, route) = (named.to_str().unwrap_or("unreadable"), known_route.as_str());
         // An error, so that whatever is printed within is printed with it, whatever is filtered out.
         tracing::error_span!("request", request.id = id, request.method = method, request.route = route)
     };
     let watched = if telemetry::is_watched() { span() } else { Span::none() };
     traces::continue_from(request.headers(), &watched);
-    let answer = async {
-        let held = held(&door, route.is_some(), request, next).await;
+    let told = async {
+        let held = held(door, !matches!(route, Route::Unknown), request, answer).await;
         let mut response = held.unwrap_or_else(ApiError::into_response);
-        let (route, status) = (route.as_ref().map_or("unknown", MatchedPath::as_str), response.status().as_u16());
+        let status = response.status().as_u16();
         tracing::debug!(response.status = status, response.duration_seconds = took.seconds(), "answered");
-        traces::answered(method, route, status);
-        metrics().request(method, route, status, &took);
+        traces::answered(method, route.as_str(), status);
+        metrics().request(method, route.as_str(), status, &took);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     };
-    telemetry::answering(watched, span, answer).await
+    telemetry::answering(watched, span, told).await
 }
 
 /// The limits, from the outside in, and what becomes of a handler that does not answer.
-async fn held(door: &Door, is_routed: bool, request: Request, next: Next) -> Result<Response<Body>, ApiError> {
+async fn held<F>(door: &Door, is_routed: bool, request: Request, answer: impl FnOnce(Request) -> F) -> Result<Response<Body>, ApiError>
+where
+    F: Future<Output = Response<Body>>,
+{
     // Nobody waits for others to be done: who comes when too many are in flight is told so at once.
     let _room = match request.body().is_end_stream() {
         true => Some(door.room.try_acquire().map_err(|_| ApiError::unavailable("Too many requests are in flight; try again shortly"))?),
@@ -143,7 +219,7 @@ async fn held(door: &Door, is_routed: bool, request: Request, next: Next) -> Res
         if is_routed && door.app.as_ref().is_some_and(|app| app.engine.is_full()) {
             return Err(Failure::Busy.into());
         }
-        Ok(next.run(request).await)
+        Ok(answer(request).await)
     };
     // A panic in a handler is one request's misfortune.
     let answer = AssertUnwindSafe(answer).catch_unwind();

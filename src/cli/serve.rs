@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use allowlog_proto::event::Plan;
 use allowlog_proto::text::Name;
-use axum::Router;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,10 +18,10 @@ use super::{DataArgument, Outcome, master_key, progress, runtime, say};
 use crate::app::{App, Parts, Threads};
 use crate::clock::Clock;
 use crate::data_dir::DataDir;
-use crate::http;
 use crate::http::listener::{Limits, Listener};
 use crate::http::rate_limit::{Rate, RateLimits};
 use crate::http::tls::Tls;
+use crate::http::{self, Front};
 use crate::log::Store;
 use crate::opening::open;
 use crate::snapshots::SNAPSHOT_RECORDS;
@@ -188,13 +187,13 @@ impl Serve {
                 say(format_args!("The directory was initialised before: --demo shows something on a new one only."))?;
             }
         }
-        let router = match rate {
-            Some(rate) => http::limited_router(app.clone(), RateLimits::new(rate, Clock::Wall)),
-            None => http::router(app.clone()),
+        let front = match rate {
+            Some(rate) => http::limited_router(app.clone(), RateLimits::new(rate, Clock::Wall)).into(),
+            None => Front::api(app.clone()),
         };
         let api = Listener { socket: api, tls, limits };
         let operations = Listener { socket: operations, tls: None, limits: Limits::of(CONNECTIONS_OPERATIONS) };
-        let listeners = [(api, router), (operations, http::operations::router(app))];
+        let listeners = [(api, front), (operations, http::operations::router(app).into())];
         let clean = until_stopped(listeners, &mut threads, signals).await;
         Ok(Some(Served { threads, clean, store, lock }))
     }
@@ -226,9 +225,9 @@ struct Served {
 }
 
 /// Serves until a signal, then drains. False if a thread ended on its own.
-async fn until_stopped(listeners: [(Listener, Router); 2], threads: &mut Threads, mut signals: Signals) -> bool {
+async fn until_stopped(listeners: [(Listener, Front); 2], threads: &mut Threads, mut signals: Signals) -> bool {
     let (stop, stopped) = watch::channel(false);
-    let servers = listeners.map(|(listener, router)| tokio::spawn(listener.serve(router, stopped.clone())));
+    let servers = listeners.map(|(listener, front)| tokio::spawn(listener.serve(front, stopped.clone())));
     let clean = tokio::select! {
         () = signals.wait() => true,
         () = threads.ended() => {

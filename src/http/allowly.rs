@@ -17,6 +17,11 @@ mod proofs;
 mod receipts;
 mod tombstones;
 
+pub use check::check;
+
+/// The endpoint that nearly every request is for.
+pub const CHECK: &str = "/v1/check";
+
 /// Every endpoint of the face.
 #[rustfmt::skip] // a line for each method, so that the list can be read as one
 pub fn routes() -> Routes {
@@ -29,7 +34,7 @@ pub fn routes() -> Routes {
             get(authorizations::by_id, authorizations::by_id_entry()),
             delete(authorizations::revoke, authorizations::revoke_entry()),
         ])
-        .route("/v1/check", [post(check::check, check::check_entry())])
+        .route(CHECK, [post(check::check, check::check_entry())])
         .route("/v1/check/batch", [post(check_batch::check_batch, check_batch::check_batch_entry())])
         .route("/v1/confirmations/{nonce}", [post(confirmations::confirm, confirmations::confirm_entry())])
         .route("/v1/escalations", [get(escalations::list, escalations::list_entry())])

@@ -1,6 +1,7 @@
 //! The listener: lets connections in up to a limit, and sees to it that none holds anything for ever. HTTP/1.1 alone, so a
 //! connection has one request in flight.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,7 +9,6 @@ use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -19,9 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt as _;
 
 use self::crowd::{Crowd, Place};
+use super::Front;
 use super::tls::Tls;
 
 mod crowd;
@@ -69,7 +69,7 @@ pub struct Listener {
 /// What every connection is served with.
 #[derive(Clone)]
 struct Server {
-    router: Router,
+    front: Front,
     tls: Option<Arc<Tls>>,
     limits: Limits,
     stop: watch::Receiver<bool>,
@@ -78,9 +78,9 @@ struct Server {
 impl Listener {
     /// Serves until `stop` says so, then until the last connection has ended: idle ones end at once, the others with their
     /// answer.
-    pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(self, front: impl Into<Front>, mut stop: watch::Receiver<bool>) {
         let Self { socket, tls, limits } = self;
-        let server = Server { router, tls, limits, stop: stop.clone() };
+        let server = Server { front: front.into(), tls, limits, stop: stop.clone() };
         let crowd = Arc::new(Crowd::new(limits.connections));
         let mut refused = false;
         loop {
@@ -213,16 +213,16 @@ async fn converse<I>(io: I, server: Server, place: Place) -> hyper::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Server { router, limits, mut stop, .. } = server;
+    let Server { front, limits, mut stop, .. } = server;
     let place = Arc::new(place);
     let (answering, leaving) = (Arc::clone(&place), place);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (router, place) = (router.clone(), Arc::clone(&answering));
+        let (front, place) = (front.clone(), Arc::clone(&answering));
         async move {
             let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&place))));
-            let answer = router.oneshot(request).await;
+            let answer = front.answer(request).await;
             place.end();
-            answer
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
