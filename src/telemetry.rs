@@ -79,3 +79,22 @@ impl<W: Write> Write for Lossy<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_for_whoever_asks() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let name = || request().metadata().map(tracing::Metadata::name);
+        tracing::subscriber::with_default(registry(), || {
+            assert_eq!(name(), None);
+            let answer = async { (Span::current().is_none(), name()) };
+            let asked = answering(Span::none(), || tracing::error_span!("request"), answer);
+            assert_eq!(runtime.block_on(asked), (true, Some("request")), "it is made then, and not before");
+            let watched = answering(tracing::error_span!("watched"), || tracing::error_span!("request"), async { name() });
+            assert_eq!(runtime.block_on(watched), Some("watched"));
+        });
+    }
+}

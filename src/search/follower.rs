@@ -11,6 +11,7 @@ use allowlog_proto::frame::Frame;
 use allowlog_proto::record::Record;
 use tokio::sync::{oneshot, watch};
 
+use crate::clock::Stopwatch;
 use crate::log::{Store, StoreError, ends_at};
 use crate::search::Search;
 use crate::search::index::{Index, IndexError, Snapshot};
@@ -79,7 +80,9 @@ impl Indexing {
             let _ = rustix::process::nice(NICE);
             let is_over = || wake.try_recv() == Err(TryRecvError::Disconnected);
             loop {
-                let pause = if self.catch_up(is_over) { GATHER } else { RETRY };
+                // From one beginning to the next: the longer a commit takes, the less is waited for more.
+                let catching_up = Stopwatch::start();
+                let pause = if self.catch_up(is_over) { GATHER.saturating_sub(catching_up.elapsed()) } else { RETRY };
                 if rest(pause, is_over) {
                     // What is left, unless it is much: then the next start goes on with it.
                     self.catch_up(|| true);
