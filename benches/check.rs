@@ -254,7 +254,7 @@ fn store(size: &Size, events_per_commit: f64) -> (Stored, Vec<Beside>) {
     while frames.peek().is_some() {
         append += spent(|| frames.by_ref().take(FRAMES_AT_A_TIME).for_each(|frame| store.append(frame).unwrap()));
         sign += spent(|| assert!(signer.catch_up()));
-        tile += spent(|| assert!(trees.catch_up(|| false).unwrap()));
+        tile += spent(|| assert!(trees.catch_up(store.head(), || false).unwrap()));
     }
     assert_eq!(store.signed(), store.head());
     disk.settle().unwrap();

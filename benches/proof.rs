@@ -120,7 +120,7 @@ fn cost(data: &Path, again: &Path, mut cpu: Vec<Duration>) {
     std::hint::black_box(tree.root());
     let mut tiling = Tiling::new(Arc::clone(&store), Arc::new(Tiles::open(again.to_owned()).unwrap()));
     let following = Instant::now();
-    assert!(tiling.catch_up(|| false).unwrap());
+    assert!(tiling.catch_up(store.head(), || false).unwrap());
     let following = following.elapsed() / count;
     cpu.sort_unstable();
     let whole = cpu[ROUNDS / 2];

@@ -28,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(150);
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Workspaces whose checkpoints are with the witnesses at a time.
 const SUBMITTED_MAX: usize = 64;
+/// Workspaces whose files are looked at in a round, in turn.
+const READ_AGAIN: usize = 4;
 /// Below the threads that answer, as signing is.
 const NICE: i32 = 5;
 
@@ -49,6 +51,7 @@ pub struct Checkpointing {
     pending: BTreeMap<WorkspaceId, Head>,
     /// What was told of a workspace, so that it is told once.
     told: BTreeMap<WorkspaceId, String>,
+    rounds: usize,
 }
 
 /// What checkpoints are made from.
@@ -99,7 +102,7 @@ impl Checkpointing {
         let Sources { store, heads, keyring } = sources;
         let tiling = Tiling::new(store, Arc::clone(&checkpoints.tiles));
         let (signed, pending, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { tiling, heads, ledger, keyring, checkpoints, witnesses, signed, pending, told }
+        Self { tiling, heads, ledger, keyring, checkpoints, witnesses, signed, pending, told, rounds: 0 }
     }
 
     /// Runs until the writer, which holds the other end of `wake`, is gone and all of it is published, or cannot be. `first` is
@@ -136,18 +139,19 @@ impl Checkpointing {
 
     /// Carries the trees on and publishes what they come to; false if something is to be tried again.
     pub fn round(&mut self, is_over: impl Fn() -> bool) -> bool {
-        // Taken first: the trees reach at least as far.
+        // The trees are carried on to where these are from, so that both have the same sizes.
         let Taken { heads, end } = self.heads.take();
         self.pending.extend(heads);
-        let is_well = self.try_round(is_over);
+        self.rounds = self.rounds.wrapping_add(1);
+        let is_well = self.try_round(end, is_over);
         if is_well {
             self.checkpoints.reached(end);
         }
         is_well
     }
 
-    fn try_round(&mut self, is_over: impl Fn() -> bool) -> bool {
-        match self.tiling.catch_up(is_over) {
+    fn try_round(&mut self, end: u64, is_over: impl Fn() -> bool) -> bool {
+        match self.tiling.catch_up(end, is_over) {
             Ok(true) => {}
             Ok(false) => return false,
             Err(error @ TilingError::Damaged(_)) => return self.begin_anew(&error),
@@ -157,8 +161,10 @@ impl Checkpointing {
             }
         }
         let mut due = Vec::new();
-        for (workspace_id, head) in &self.pending {
-            match self.allowed(*workspace_id, head) {
+        let turns = self.pending.len().div_ceil(READ_AGAIN);
+        for (place, (workspace_id, head)) in self.pending.iter().enumerate() {
+            let reads_again = place % turns == self.rounds % turns;
+            match self.allowed(*workspace_id, head, reads_again) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
                 Err(Refusal::Later(problem) | Refusal::Never(problem)) => tell(&self.checkpoints, &mut self.told, *workspace_id, problem),
@@ -176,8 +182,8 @@ impl Checkpointing {
         self.cosign(signed)
     }
 
-    /// Whether a head may be signed: the trees come to it, and to what was signed before.
-    fn allowed(&self, workspace_id: WorkspaceId, head: &Head) -> Result<(), Refusal> {
+    /// Whether a head may be signed: the trees come to it, and to what was signed before. With `reads_again`, so do their files.
+    fn allowed(&self, workspace_id: WorkspaceId, head: &Head, reads_again: bool) -> Result<(), Refusal> {
         let root_at = |size| {
             let tree = self.checkpoints.tiles.tree(workspace_id, size);
             tree.map(|tree| tree.root()).map_err(|error| {
@@ -200,7 +206,11 @@ impl Checkpointing {
             }
         }
         // Made from the stored bytes, beside the one that the writer extended in memory.
-        if root_at(size)? == head.tree.root() { Ok(()) } else { Err(Refusal::Trees("they do not come to what was committed".to_owned())) }
+        let made = match self.tiling.root(workspace_id, size) {
+            Some(root) if !reads_again => root,
+            Some(_) | None => root_at(size)?,
+        };
+        if made == head.tree.root() { Ok(()) } else { Err(Refusal::Trees("they do not come to what was committed".to_owned())) }
     }
 
     /// Has the trees made again from the log.

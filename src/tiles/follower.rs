@@ -92,15 +92,15 @@ impl Tiling {
         Ok(())
     }
 
-    /// Carries the trees on to the head of the log, as it was when this began; `is_over` ends it earlier. Says whether it got there.
+    /// Carries the trees on to a place in the log, which is the end of a frame; `is_over` ends it earlier. Says whether it got there.
     ///
     /// # Errors
     /// Says what stands in the way. What was not written yet is read again.
-    pub fn catch_up(&mut self, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
+    pub fn catch_up(&mut self, end: u64, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
         if self.tiles.was_damaged() {
             return Err(TilingError::Damaged("a reader has met it".to_owned()));
         }
-        let caught_up = self.carry_on(is_over);
+        let caught_up = self.carry_on(end, is_over);
         if caught_up.is_err() {
             // What is in memory may be ahead of the files.
             self.trees.clear();
@@ -110,14 +110,17 @@ impl Tiling {
         caught_up
     }
 
-    fn carry_on(&mut self, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
+    fn carry_on(&mut self, end: u64, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
         let mut is_there = true;
         let mut flushed = self.position;
-        let mut end = None;
-        for frame in self.store.scan(self.position) {
+        let mut last = None;
+        let mut frames = self.store.scan(self.position);
+        while self.position < end
+            && let Some(frame) = frames.next()
+        {
             let frame = frame?;
             self.add(&frame)?;
-            end = Some(frame.hash());
+            last = Some(frame.hash());
             if self.position.saturating_sub(flushed) >= FLUSH_RECORDS {
                 self.flush()?;
                 flushed = self.position;
@@ -128,12 +131,17 @@ impl Tiling {
             }
         }
         self.flush()?;
-        if let Some(end) = end
+        if let Some(last) = last
             && self.position.saturating_sub(self.synced) >= SYNC_RECORDS
         {
-            self.sync(end)?;
+            self.sync(last)?;
         }
         Ok(is_there)
+    }
+
+    /// What the tree of a workspace comes to, made from the log, if it was carried on to this size in the life of this follower.
+    pub fn root(&self, workspace_id: WorkspaceId, size: u64) -> Option<Hash> {
+        self.trees.get(&workspace_id).filter(|tree| tree.size() == size).map(Tree::root)
     }
 
     fn add(&mut self, frame: &Frame) -> Result<(), TilingError> {
