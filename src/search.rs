@@ -137,13 +137,13 @@ impl Search {
         let mut hits;
         match order {
             Order::Ascending => {
-                hits = self.read(filter, &indexed, &snapshot.first(filter, indexed.clone(), want)?)?;
+                hits = self.pointed_to(snapshot, request, indexed, want)?;
                 hits.extend(tail::first(&*self.store, filter, tail, want.saturating_sub(hits.len()))?);
             }
             Order::Descending => {
                 hits = tail::last(&*self.store, filter, tail, want)?;
                 let missing = want.saturating_sub(hits.len());
-                hits.extend(self.read(filter, &indexed, &snapshot.last(filter, indexed.clone(), missing)?)?);
+                hits.extend(self.pointed_to(snapshot, request, indexed, missing)?);
             }
         }
         let has_more = hits.len() > *limit;
@@ -151,12 +151,34 @@ impl Search {
         Ok(Page { hits, has_more })
     }
 
-    /// What the index points to, which must be what the filter wants.
+    /// The hits of a range of the index, at most `want`. What merely has the keys of what is wanted is passed over.
+    fn pointed_to(&self, snapshot: &Snapshot, request: &Request, mut range: Range<u64>, want: usize) -> Result<Vec<Hit>, Failure> {
+        let (filter, mut hits) = (&request.filter, Vec::new());
+        loop {
+            let missing = want.saturating_sub(hits.len());
+            let sequences = match request.order {
+                Order::Ascending => snapshot.first(filter, range.clone(), missing)?,
+                Order::Descending => snapshot.last(filter, range.clone(), missing)?,
+            };
+            hits.extend(self.read(filter, &range, &sequences)?);
+            match (request.order, sequences.last()) {
+                (_, Some(_)) if hits.len() >= want || sequences.len() < missing => return Ok(hits),
+                (Order::Ascending, Some(last)) => range.start = last.saturating_add(1),
+                (Order::Descending, Some(last)) => range.end = *last,
+                (_, None) => return Ok(hits),
+            }
+        }
+    }
+
+    /// What is wanted of that which the index points to. All of it must be what an index may point to.
     fn read(&self, filter: &Filter, range: &Range<u64>, sequences: &[u64]) -> Result<Vec<Hit>, Failure> {
-        let hits = tail::at(&*self.store, sequences)?;
-        match hits.iter().find(|hit| !range.contains(&hit.sequence) || !filter.matches(&hit.record)) {
+        let mut hits = tail::at(&*self.store, sequences)?;
+        match hits.iter().find(|hit| !range.contains(&hit.sequence) || !filter.may_match(&hit.record)) {
             Some(wrong) => Err(IndexError::Wrong(format!("its hit at sequence {} is none", wrong.sequence)).into()),
-            None => Ok(hits),
+            None => {
+                hits.retain(|hit| filter.matches(&hit.record));
+                Ok(hits)
+            }
         }
     }
 }

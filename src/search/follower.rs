@@ -17,8 +17,8 @@ use crate::search::Search;
 use crate::search::index::{Index, IndexError, Snapshot};
 use crate::search::terms::terms;
 
-/// A commit costs files and syncs, so records are gathered for so long before the next.
-const GATHER: Duration = Duration::from_millis(500);
+/// A commit costs files, syncs and memory, so records are gathered for so long before the next.
+const GATHER: Duration = Duration::from_millis(1_000);
 /// In between it is seen whether the server ends.
 const GLANCE: Duration = Duration::from_millis(20);
 /// A commit is made at the latest after so many documents.

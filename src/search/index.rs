@@ -2,7 +2,7 @@
 //!
 //! | Field | Holds |
 //! |---|---|
-//! | `terms` | the terms of [`super::terms`], as bytes, not taken apart |
+//! | `terms` | the keys of the terms of [`super::terms`] |
 //! | `sequence`, `time` | place in the log and milliseconds of the record, as columns |
 //!
 //! Documents are in the order of the log within a segment, and segments do not overlap: only neighbours are merged, in
@@ -33,7 +33,7 @@ use crate::search::terms::{Filter, Term};
 
 /// Version of what is in the index, to be raised when records that are stored get other terms. Another one is not read:
 /// the index is built anew.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Memory for documents that are not committed; the least that tantivy takes.
 const MEMORY_BYTES: usize = 15_000_000;
 /// Neighbours are merged when together they hold so many times the largest of them: so there are few segments, and
@@ -190,7 +190,7 @@ impl Index {
     pub(super) fn add(&mut self, sequence: u64, time_ms: u64, terms: &[Term]) -> Result<(), IndexError> {
         let mut document = TantivyDocument::new();
         for term in terms {
-            document.add_bytes(self.fields.terms, term.bytes());
+            document.add_bytes(self.fields.terms, &term.key()[..]);
         }
         document.add_u64(self.fields.sequence, sequence);
         document.add_u64(self.fields.time, time_ms);
@@ -340,7 +340,7 @@ impl Snapshot {
 
     fn wanted(&self, filter: &Filter) -> Vec<tantivy::Term> {
         let Some((field, _)) = &self.source else { return Vec::new() };
-        filter.terms().iter().map(|term| tantivy::Term::from_field_bytes(*field, term.bytes())).collect()
+        filter.terms().iter().map(|term| tantivy::Term::from_field_bytes(*field, &term.key())).collect()
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use allowlog_proto::frame::Frame;
 
-/// Settled frames are kept up to this many bytes.
-const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Settled frames are kept up to this many bytes: under load a follower may be a second or two behind.
+const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 
 /// Frames in order without a gap, up to the head.
 pub(super) struct Recent {
