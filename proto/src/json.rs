@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 
+use compact_str::CompactString;
 use serde::{Serialize, Serializer};
 
 mod read;
@@ -25,7 +26,7 @@ pub enum Value {
     /// A whole number within plus or minus 2^53 - 1.
     Int(i64),
     /// A string of Unicode scalar values.
-    Text(String),
+    Text(CompactString),
     /// An array.
     Array(Vec<Value>),
     /// An object.
@@ -36,7 +37,7 @@ pub enum Value {
 
 /// Members of an object, sorted by the UTF-16 code units of their names, each name once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Object(Vec<(String, Value)>); // INVARIANT: sorted by `utf16_order`, names unique
+pub struct Object(Vec<(CompactString, Value)>); // INVARIANT: sorted by `utf16_order`, names unique
 
 /// Why a value cannot be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +89,7 @@ impl Value {
     }
 
     /// The string, if this is one.
-    pub const fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text.as_str()) } else { None }
     }
 
@@ -134,7 +135,7 @@ impl Serialize for Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::Text(text.into())
     }
 }
 
@@ -145,7 +146,7 @@ impl Object {
     }
 
     /// Sorts members as they were read; of a name given twice a [`Defect::DuplicateName`] remains.
-    fn from_members(mut members: Vec<(String, Value)>) -> Self {
+    fn from_members(mut members: Vec<(CompactString, Value)>) -> Self {
         members.sort_by(|(a, _), (b, _)| utf16_order(a, b));
         members.dedup_by(|later, kept| {
             let same = later.0 == kept.0;
@@ -171,7 +172,7 @@ impl Object {
                     member.1 = value;
                 }
             }
-            Err(at) => self.0.insert(at, (name.to_owned(), value)),
+            Err(at) => self.0.insert(at, (name.into(), value)),
         }
     }
 

@@ -40,7 +40,7 @@ fn value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Bool(b) => Value::Bool(*b),
         Scalar::Int(n) => Value::Int(*n),
-        Scalar::Text(text) => Value::Text(text.as_str().to_owned()),
+        Scalar::Text(text) => Value::Text(text.as_str().into()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The strict reader (RFC 8259), which goes on past what is JSON but cannot be signed.
 
+use compact_str::CompactString;
+
 use super::{Defect, Object, Value};
 use crate::limits::{JSON_DEPTH_MAX, SAFE_INTEGER_MAX};
 
@@ -72,7 +74,7 @@ impl<'a> Reader<'a> {
             members.push(match name {
                 Some(name) => (name, value),
                 // Kept under its spelling in the text, which no sound name has here: it cannot be looked up by accident.
-                None => (spelling.to_owned(), Value::Unsafe(Defect::LoneSurrogate)),
+                None => (spelling.into(), Value::Unsafe(Defect::LoneSurrogate)),
             });
             self.skip_space();
             if self.eat(b'}') {
@@ -141,9 +143,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The string that starts here; nothing if it holds a lone surrogate.
-    fn string(&mut self) -> Result<Option<String>, Malformed> {
+    fn string(&mut self) -> Result<Option<CompactString>, Malformed> {
         self.bump();
-        let mut out = String::new();
+        let mut out = CompactString::const_new("");
         let mut sound = true;
         loop {
             let start = self.at;

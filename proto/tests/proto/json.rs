@@ -122,7 +122,7 @@ fn as_oracle(value: &Value) -> Option<Oracle> {
         Value::Null => Oracle::Null,
         Value::Bool(b) => Oracle::Bool(*b),
         Value::Int(n) => Oracle::Number((*n).into()),
-        Value::Text(text) => Oracle::String(text.clone()),
+        Value::Text(text) => Oracle::String(text.to_string()),
         Value::Array(items) => Oracle::Array(items.iter().map(as_oracle).collect::<Option<_>>()?),
         Value::Object(object) => {
             Oracle::Object(object.iter().map(|(name, v)| Some((name.to_owned(), as_oracle(v)?))).collect::<Option<_>>()?)
