@@ -81,8 +81,9 @@ impl Front {
     async fn answer(self, request: Request) -> Response<Body> {
         match self.checks {
             Some((door, app)) if request.method() == Method::POST && request.uri().path() == allowly::CHECK => {
-                // Boxed, so that a connection that waits does not hold the room for it.
-                let check = async |request| allowly::check(State(app), request).await.into_response();
+                // Boxed twice: what is around a handler is moved from hand to hand while it is put together, and must not carry the
+                // room of the handler with it; and a connection that waits holds none for either.
+                let check = async |request| Box::pin(allowly::check(State(app), request)).await.into_response();
                 Box::pin(tell(&door, Route::Fixed(allowly::CHECK), request, check)).await
             }
             _ => match self.router.oneshot(request).await {
@@ -213,7 +214,7 @@ where
     let answer = async {
         // A head that is too long is told what is.
         if let Some(error) = too_long(&request) {
-            return Err(answered(request, error).await);
+            return Err(Box::pin(answered(request, error)).await);
         }
         // Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
         if is_routed && door.app.as_ref().is_some_and(|app| app.engine.is_full()) {
@@ -275,5 +276,5 @@ fn mint_request_id() -> HeaderValue {
         static NUMBERS: RefCell<Box<dyn FnMut() -> u128>> = RefCell::new(Box::new(chance::numbers()));
     }
     let number = NUMBERS.with_borrow_mut(|numbers| numbers());
-    HeaderValue::try_from(format!("{number:032x}")).unwrap_or(HeaderValue::from_static("unknown"))
+    HeaderValue::try_from(data_encoding::HEXLOWER.encode(&number.to_be_bytes())).unwrap_or(HeaderValue::from_static("unknown"))
 }

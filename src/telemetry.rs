@@ -49,8 +49,8 @@ pub fn is_watched() -> bool {
 }
 
 /// Answers a request that `span` names, within the span `watched` if there is one already.
-pub async fn answering<F: Future>(watched: Span, span: impl Fn() -> Span + Send + Sync + 'static, answer: F) -> F::Output {
-    REQUEST.scope(Arc::new(span), answer.instrument(watched)).await
+pub fn answering<F: Future>(watched: Span, span: impl Fn() -> Span + Send + Sync + 'static, answer: F) -> impl Future<Output = F::Output> {
+    REQUEST.scope(Arc::new(span), answer.instrument(watched))
 }
 
 /// The span of the request that is being answered here; to be entered by whoever prints something.
