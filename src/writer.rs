@@ -135,6 +135,8 @@ impl Writer {
     /// One commit, once something waits; false when every sender is gone and the queue is empty.
     pub fn turn(&mut self, queue: &mut mpsc::Receiver<Input>) -> bool {
         let Some(first) = queue.blocking_recv() else { return false };
+        // Where processors are scarce, others are about to ask who would wait for a commit of their own: they get their turn first.
+        thread::yield_now();
         self.commit(first, queue);
         true
     }
