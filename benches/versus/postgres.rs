@@ -174,8 +174,17 @@ impl Subject for Postgres {
 
 /// Clients that are free, each with its prepared statement.
 struct Pool {
-    free: Mutex<Vec<(Client, Statement)>>,
+    free: Mutex<Vec<Arc<(Client, Statement)>>>,
     permits: Semaphore,
+}
+
+/// A client in use. It is free again when this goes, also if whoever asked went away before the answer.
+struct Lent<'a>(&'a Pool, Arc<(Client, Statement)>);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.free.lock().unwrap().push(Arc::clone(&self.1));
+    }
 }
 
 /// Serves as the front of this peer.
@@ -185,7 +194,7 @@ pub fn serve(port: u16, clients: usize) {
         for _ in 0..clients {
             let client = connect(port).await.unwrap();
             let statement = client.prepare("SELECT decide($1, $2, $3, $4, $5, $6, $7)").await.unwrap();
-            free.push((client, statement));
+            free.push(Arc::new((client, statement)));
         }
         let pool = Arc::new(Pool { free: Mutex::new(free), permits: Semaphore::new(clients) });
         Router::new().route("/v1/check", post(check)).with_state(pool)
@@ -196,10 +205,12 @@ async fn check(State(pool): State<Arc<Pool>>, headers: HeaderMap, body: Bytes) -
     let Ok(asked) = serde_json::from_slice::<Asked>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
     let (key, context) = (front::key_hash(&headers), asked.context.to_string());
     let _permit = pool.permits.acquire().await.unwrap();
-    let (client, statement) = pool.free.lock().unwrap().pop().unwrap();
+    // Goes before the permit does.
+    let lent = Lent(&pool, pool.free.lock().unwrap().pop().unwrap());
+    let (client, statement) = &*lent.1;
     let answered = client
         .query_one(
-            &statement,
+            statement,
             &[
                 &key.as_slice(),
                 &asked.authorization_id,
@@ -211,7 +222,6 @@ async fn check(State(pool): State<Arc<Pool>>, headers: HeaderMap, body: Bytes) -
             ],
         )
         .await;
-    pool.free.lock().unwrap().push((client, statement));
     match answered.map(|row| row.get::<_, Option<String>>(0)) {
         Ok(Some(text)) => front::answer(text),
         Ok(None) => StatusCode::UNAUTHORIZED.into_response(),
