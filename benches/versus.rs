@@ -27,6 +27,8 @@ mod report;
 mod rows;
 #[path = "versus/server.rs"]
 mod server;
+#[path = "versus/signing.rs"]
+mod signing;
 #[path = "versus/subject.rs"]
 mod subject;
 
@@ -67,6 +69,7 @@ const BEHIND_S_MAX: f64 = 2.0;
 /// Everybody who is measured. The peers end before the server does, since they are started after it.
 struct Sides {
     redis: Option<Redis>,
+    postgres_lists: Option<Postgres>,
     postgres: Option<Postgres>,
     echo: Echo,
     server: Server,
@@ -82,7 +85,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["peer", "echo", bytes] => echo::serve(bytes.parse().unwrap()),
-        ["peer", "postgres", port, clients] => postgres::serve(port.parse().unwrap(), clients.parse().unwrap()),
+        ["peer", "postgres", port, clients, signs] => {
+            postgres::serve(port.parse().unwrap(), clients.parse().unwrap(), signs.parse().unwrap());
+        }
         ["peer", "redis", port] => redis::serve(port.parse().unwrap()),
         _ => measure(&Bench::new("versus", &PROGRAMS)),
     }
@@ -96,9 +101,10 @@ fn measure(bench: &Bench) {
     let tenants = server.tenants(&admin_token, workspaces, authorizations);
     let sent = Sent::write(directory, &tenants);
     let echo = Echo::start(tenants.answer_bytes);
-    let postgres = bench.measures.then(|| Postgres::start(&runtime, directory, &tenants));
+    let postgres = bench.measures.then(|| Postgres::start(&runtime, directory, &tenants, false));
+    let postgres_lists = bench.measures.then(|| Postgres::start(&runtime, directory, &tenants, true));
     let redis = bench.measures.then(|| Redis::start(&runtime, directory, &tenants));
-    let mut sides = Sides { redis, postgres, echo, server };
+    let mut sides = Sides { redis, postgres_lists, postgres, echo, server };
     let mut report = Report::new(bench, &tenants);
     let cases = cases(bench, &runtime, &mut sides, &sent, &mut report.tried);
     for round in 1..=bench.rounds {
@@ -110,7 +116,7 @@ fn measure(bench: &Bench) {
             report.add(*case, Measured { fdatasync_us, ..measured });
         }
     }
-    drop((sides.redis, sides.postgres, sides.echo));
+    drop((sides.redis, sides.postgres_lists, sides.postgres, sides.echo));
     report.held = held(bench, &mut sides.server, &sent.many);
     report.disk = sides.server.stop();
     bench.publish("versus", &report.markdown(), &plot::versus(&report));
@@ -137,6 +143,7 @@ impl Sides {
             Side::Echo => &mut self.echo,
             Side::Allowlog => &mut self.server,
             Side::Postgres => self.postgres.as_mut().unwrap(),
+            Side::PostgresLists => self.postgres_lists.as_mut().unwrap(),
             Side::Redis => self.redis.as_mut().unwrap(),
         }
     }
@@ -145,9 +152,12 @@ impl Sides {
     fn prepare(&mut self, case: &Case, cases: &[Case]) {
         let of = |other: &&Case| other.side == case.side && other.is_hot == case.is_hot;
         let best = cases.iter().filter(of).find(|other| other.is_best).map_or(case.connections, |best| best.connections);
-        if let (Side::Postgres, Some(postgres)) = (case.side, &mut self.postgres) {
-            postgres.set_clients(best);
-        }
+        let postgres = match case.side {
+            Side::Postgres => &mut self.postgres,
+            Side::PostgresLists => &mut self.postgres_lists,
+            Side::Echo | Side::Allowlog | Side::Redis => return,
+        };
+        postgres.as_mut().unwrap().set_clients(best);
     }
 }
 
@@ -157,9 +167,12 @@ fn cases(bench: &Bench, runtime: &Runtime, sides: &mut Sides, sent: &Sent, tried
     let hot = |side, connections| Case { is_hot: true, ..case(side, connections) };
     let mut cases = vec![case(Side::Echo, MANY), case(Side::Allowlog, MANY), hot(Side::Allowlog, MANY)];
     if bench.measures {
-        for (side, is_hot, counts) in
-            [(Side::Postgres, false, &POSTGRES_COUNTS), (Side::Postgres, true, &HOT_COUNTS), (Side::Redis, false, &REDIS_COUNTS)]
-        {
+        for (side, is_hot) in Side::SOUGHT {
+            let counts = match (side, is_hot) {
+                (_, true) => &HOT_COUNTS,
+                (Side::Redis, false) => &REDIS_COUNTS,
+                (_, false) => &POSTGRES_COUNTS,
+            };
             let mut rates = Vec::new();
             for connections in *counts {
                 let case = Case { is_hot, ..case(side, connections) };
@@ -175,7 +188,7 @@ fn cases(bench: &Bench, runtime: &Runtime, sides: &mut Sides, sent: &Sent, tried
                 cases.push(case(side, MANY));
             }
         }
-        cases.extend([case(Side::Postgres, 1), case(Side::Redis, 1)]);
+        cases.extend([Side::Postgres, Side::PostgresLists, Side::Redis].map(|side| case(side, 1)));
     }
     cases.extend([case(Side::Echo, 1), case(Side::Allowlog, 1)]);
     cases
@@ -225,6 +238,7 @@ fn measured_once(
     Ok(Measured {
         load,
         front_us: each(took.front_us, answered.front_us),
+        database_us: each(took.database_us, followed.database_us),
         behind_us: each(took.behind_us, followed.behind_us),
         lag,
         resident_bytes,

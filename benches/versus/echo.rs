@@ -25,7 +25,7 @@ impl Subject for Echo {
     }
 
     fn cpu(&self) -> Cpu {
-        Cpu { front_us: cpu_us(self.0.id()), behind_us: 0.0 }
+        Cpu { front_us: cpu_us(self.0.id()), database_us: 0.0, behind_us: 0.0 }
     }
 
     fn resident_bytes(&self) -> u64 {

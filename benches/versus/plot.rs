@@ -5,7 +5,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::{Measured, Report, Side, median};
 
-const SIZE: (u32, u32) = (960, 420);
+const SIZE: (u32, u32) = (960, 530);
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xeb);
 const OURS_BEHIND: RGBColor = RGBColor(0xa5, 0xc8, 0xfa);
 const THEIRS: RGBColor = RGBColor(0x8c, 0x95, 0x9f);
@@ -28,33 +28,34 @@ pub fn versus(report: &Report) -> String {
         let (left, right) = root.split_horizontally(SIZE.0 / 2);
         let rounds = |side, connections, is_hot| report.rounds(side, connections, is_hot);
         let many = [
-            ("echo, the ceiling", Side::Echo, rounds(Side::Echo, 64, false), CEILING),
-            ("allowlog", Side::Allowlog, rounds(Side::Allowlog, 64, false), OURS),
-            ("Redis", Side::Redis, report.best(Side::Redis, false), THEIRS),
-            ("PostgreSQL", Side::Postgres, report.best(Side::Postgres, false), THEIRS),
+            ("echo, the ceiling", rounds(Side::Echo, 64, false), CEILING),
+            ("allowlog", rounds(Side::Allowlog, 64, false), OURS),
+            ("Redis", report.best(Side::Redis, false), THEIRS),
+            ("PostgreSQL", report.best(Side::Postgres, false), THEIRS),
+            ("PostgreSQL, signs + lists", report.best(Side::PostgresLists, false), THEIRS),
         ];
         let hot = [
-            ("allowlog, one hot", Side::Allowlog, rounds(Side::Allowlog, 64, true), OURS),
-            ("PostgreSQL, one hot", Side::Postgres, report.best(Side::Postgres, true), THEIRS),
+            ("allowlog, one hot", rounds(Side::Allowlog, 64, true), OURS),
+            ("PostgreSQL, one hot", report.best(Side::Postgres, true), THEIRS),
+            ("… signs + lists, one hot", report.best(Side::PostgresLists, true), THEIRS),
         ];
         let rate = |m: &Measured| m.load.rate();
-        let rates = many.iter().chain(&hot).map(|(name, _, rounds, color)| {
+        let rates = many.iter().chain(&hot).map(|(name, rounds, color)| {
             let value = median(rounds.iter().map(rate)).unwrap_or_default();
             Bar { name: (*name).to_owned(), pieces: vec![(value, *color)], says: thousands(value) }
         });
         bars(&left, "Durable checks per second, peers at their best", &rates.collect::<Vec<_>>());
-        let times = many.iter().map(|(name, side, rounds, color)| {
-            let answered = median(rounds.iter().map(|m| m.answered_us(*side))).unwrap_or_default();
+        let times = many.iter().map(|(name, rounds, color)| {
+            let answered = median(rounds.iter().map(Measured::answered_us)).unwrap_or_default();
             let behind = median(rounds.iter().map(|m| m.behind_us)).unwrap_or_default();
-            let mut pieces = vec![(answered, *color)];
-            let mut says = format!("{answered:.0}");
-            if *side == Side::Allowlog {
-                pieces.push((behind, OURS_BEHIND));
-                says = format!("{answered:.0} + {behind:.0} to sign and index");
+            let (mut pieces, mut says) = (vec![(answered, *color)], format!("{answered:.0}"));
+            if behind > 0.0 {
+                pieces.push((behind, if *color == OURS { OURS_BEHIND } else { CEILING }));
+                says = format!("{answered:.0} + {behind:.0}");
             }
             Bar { name: (*name).to_owned(), pieces, says }
         });
-        bars(&right, "Processor time of the server, µs a check", &times.collect::<Vec<_>>());
+        bars(&right, "Processor time, µs a check + to sign and index", &times.collect::<Vec<_>>());
         root.present().unwrap();
     }
     svg
@@ -65,7 +66,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 fn bars(area: &Area<'_>, title: &str, all: &[Bar]) {
     const TOP: i32 = 56;
     const STEP: i32 = 56;
-    const LEFT: i32 = 160;
+    const LEFT: i32 = 190;
     /// For what is written behind the longest bar.
     const RIGHT: i32 = 78;
     let text = |size: i32| ("sans-serif", size).into_font().color(&INK);

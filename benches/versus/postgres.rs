@@ -1,4 +1,5 @@
-//! The PostgreSQL peer: a cluster of its own, and a front with a fixed number of clients, each with a prepared statement.
+//! The PostgreSQL peer, plain or with signed receipts and lists: a cluster of its own, and a front with a fixed number of
+//! clients, each with a prepared statement.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -20,11 +21,14 @@ use tokio::sync::Semaphore;
 use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::front::{self, Asked, Front};
-use crate::process::{Process, cpu_us, tied, tree_cpu_us, tree_resident_bytes};
+use crate::process::{Process, cpu_us, threads_cpu_us, tied, tree_cpu_us, tree_resident_bytes};
 use crate::server::{BUDGET_MICROS, COST_MICROS, PER_DAY, Tenants};
-use crate::subject::{Counts, Cpu, Subject};
+use crate::signing;
+use crate::subject::{Counts, Cpu, Lag, Subject};
 
 const SCHEMA: &str = include_str!("postgres.sql");
+/// On top of it, for the side that signs and lists.
+const LISTS: &str = include_str!("postgres_lists.sql");
 /// A disk that others write to may take its time.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// As one would set them for this work on this machine; what is not here is as Debian has it, `fsync` and
@@ -38,6 +42,9 @@ const SETTINGS: [&str; 7] = [
     "max_wal_size=8GB",
     "checkpoint_timeout=15min",
 ];
+/// Further ones of the side that signs and lists: its indexes are to stay in memory, and their pages, of which a checkpoint
+/// makes every one be logged whole again, are to be short in the log.
+const LISTS_SETTINGS: [&str; 2] = ["shared_buffers=3GB", "wal_compression=lz4"];
 
 pub struct Postgres {
     // Ended in this order.
@@ -46,13 +53,16 @@ pub struct Postgres {
     client: Client,
     runtime: Arc<Runtime>,
     port: u16,
+    signs_and_lists: bool,
+    /// The process of the database that works for the worker that signs.
+    signing_backend: Option<u32>,
 }
 
 impl Postgres {
     /// A fresh cluster with the same workspaces, keys and authorizations as the server.
-    pub fn start(runtime: &Arc<Runtime>, directory: &Path, tenants: &Tenants) -> Self {
+    pub fn start(runtime: &Arc<Runtime>, directory: &Path, tenants: &Tenants, signs_and_lists: bool) -> Self {
         let (programs, user) = (programs().unwrap(), user());
-        let data = directory.join("postgres");
+        let data = directory.join(if signs_and_lists { "postgres-lists" } else { "postgres" });
         fs::create_dir(&data).unwrap();
         if let Some((user, group)) = user {
             chown(&data, Some(user), Some(group)).unwrap();
@@ -62,31 +72,55 @@ impl Postgres {
         initdb.current_dir("/").args(["--username=bench", "--auth=trust", "--no-locale", "--encoding=UTF8", "--pgdata"]).arg(&data);
         Process::spawn(initdb, Signal::TERM).output();
         let port = free_port();
-        let telemetry = directory.join("postgres.err");
+        let telemetry = data.with_extension("err");
         let mut postgres = tied(&programs.join("postgres"), user, Signal::INT);
         postgres.current_dir("/").arg("-D").arg(&data).args(["-p", &port.to_string()]);
-        postgres.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        let further: &[&str] = if signs_and_lists { &LISTS_SETTINGS } else { &[] };
+        postgres.args(SETTINGS.iter().chain(further).flat_map(|setting| ["-c", setting]));
         postgres.stderr(File::create(&telemetry).unwrap());
         // The signal for a stop that waits for nobody.
         let mut database = Process::spawn(postgres, Signal::INT);
         let started = Instant::now();
         let client = loop {
-            if let Ok(client) = runtime.block_on(connect(port)) {
+            if let Ok(client) = runtime.block_on(connect(port, "bench")) {
                 break client;
             }
             let said = || fs::read_to_string(&telemetry).unwrap_or_default();
             assert!(!database.has_ended() && started.elapsed() < PATIENCE, "PostgreSQL does not start: {}", said());
             thread::sleep(Duration::from_millis(50));
         };
-        runtime.block_on(fill(&client, tenants));
-        let front = Front::start(&["postgres", &port.to_string(), "16"]);
-        Self { front, database, client, runtime: Arc::clone(runtime), port }
+        let schema: &[&str] = if signs_and_lists { &[SCHEMA, LISTS] } else { &[SCHEMA] };
+        runtime.block_on(fill(&client, schema, tenants));
+        let front = start_front(port, 16, signs_and_lists);
+        let mut postgres = Self { front, database, client, runtime: Arc::clone(runtime), port, signs_and_lists, signing_backend: None };
+        postgres.signing_backend = postgres.signing_backend();
+        postgres
     }
 
     /// Another front, with so many clients of the database.
     pub fn set_clients(&mut self, clients: u32) {
-        self.front = Front::start(&["postgres", &self.port.to_string(), &clients.to_string()]);
+        self.front = start_front(self.port, clients, self.signs_and_lists);
+        self.signing_backend = self.signing_backend();
     }
+
+    fn signing_backend(&self) -> Option<u32> {
+        // That of the front before may not have ended yet.
+        const NEWEST: &str = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 ORDER BY backend_start DESC LIMIT 1";
+        let newest = || self.runtime.block_on(self.client.query_one(NEWEST, &[&signing::NAME])).unwrap();
+        self.signs_and_lists.then(|| newest().get::<_, i32>(0).try_into().unwrap())
+    }
+
+    /// How many receipts nobody has signed yet, and how long the oldest of them has waited, in seconds.
+    fn pending(&self) -> (u64, f64) {
+        let sql = "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8
+                   FROM pending_receipts JOIN events USING (workspace_id, index)";
+        let row = self.runtime.block_on(self.client.query_one(sql, &[])).unwrap();
+        (row.get::<_, i64>(0).try_into().unwrap(), row.get(1))
+    }
+}
+
+fn start_front(port: u16, clients: u32, signs: bool) -> Front {
+    Front::start(&["postgres", &port.to_string(), &clients.to_string(), &signs.to_string()])
 }
 
 /// The newest that is installed; Debian has its programs out of everybody's way.
@@ -118,15 +152,18 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn connect(port: u16) -> Result<Client, tokio_postgres::Error> {
-    let parameters = format!("host=127.0.0.1 port={port} user=bench dbname=postgres");
+/// A client of that name.
+pub async fn connect(port: u16, name: &str) -> Result<Client, tokio_postgres::Error> {
+    let parameters = format!("host=127.0.0.1 port={port} user=bench dbname=postgres application_name={name}");
     let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-async fn fill(client: &Client, tenants: &Tenants) {
-    client.batch_execute(SCHEMA).await.unwrap();
+async fn fill(client: &Client, schema: &[&str], tenants: &Tenants) {
+    for sql in schema {
+        client.batch_execute(sql).await.unwrap();
+    }
     for (workspace, key) in (0_i32..).zip(&tenants.api_keys) {
         client.execute("INSERT INTO workspaces (workspace_id) VALUES ($1)", &[&workspace]).await.unwrap();
         let hash = front::hash(key);
@@ -152,7 +189,10 @@ impl Subject for Postgres {
     }
 
     fn cpu(&self) -> Cpu {
-        Cpu { front_us: cpu_us(self.front.id()), behind_us: tree_cpu_us(self.database.id()) }
+        let (front, worker) = (self.front.id(), threads_cpu_us(self.front.id(), &[signing::NAME]));
+        let backend = self.signing_backend.map_or(0.0, cpu_us);
+        let database_us = tree_cpu_us(self.database.id()) - backend;
+        Cpu { front_us: cpu_us(front) - worker, database_us, behind_us: worker + backend }
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -165,10 +205,26 @@ impl Subject for Postgres {
         Some(Counts { allowed: row.get::<_, i64>(0).try_into().unwrap(), events_and_syncs: None })
     }
 
+    fn lag(&mut self) -> Option<Lag> {
+        let (signing_records, signing_seconds) = self.signs_and_lists.then(|| self.pending())?;
+        // Lists are never behind: their indexes are part of each check's transaction.
+        Some(Lag { signing_records, signing_seconds, search_records: 0, search_seconds: 0.0 })
+    }
+
     fn rest(&mut self) -> Duration {
         let started = Instant::now();
-        self.runtime.block_on(self.client.batch_execute("CHECKPOINT")).unwrap();
-        started.elapsed()
+        let is_pending = || self.runtime.block_on(self.client.query_one("SELECT EXISTS (SELECT FROM pending_receipts)", &[])).unwrap();
+        while self.signs_and_lists && is_pending().get(0) {
+            assert!(started.elapsed() < PATIENCE, "receipts stay unsigned");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let caught_up = if self.signs_and_lists { started.elapsed() } else { Duration::ZERO };
+        // What autovacuum would come to while another side is measured.
+        let tidying: &[&str] = if self.signs_and_lists { &["VACUUM pending_receipts", "CHECKPOINT"] } else { &["CHECKPOINT"] };
+        for sql in tidying {
+            self.runtime.block_on(self.client.batch_execute(sql)).unwrap();
+        }
+        caught_up
     }
 }
 
@@ -187,12 +243,15 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Serves as the front of this peer.
-pub fn serve(port: u16, clients: usize) {
+/// Serves as the front of this peer; `signs` says whether it has the worker that signs.
+pub fn serve(port: u16, clients: usize, signs: bool) {
     front::serve(async move {
+        if signs {
+            signing::start(port).await;
+        }
         let mut free = Vec::new();
         for _ in 0..clients {
-            let client = connect(port).await.unwrap();
+            let client = connect(port, "front").await.unwrap();
             let statement = client.prepare("SELECT decide($1, $2, $3, $4, $5, $6, $7)").await.unwrap();
             free.push(Arc::new((client, statement)));
         }

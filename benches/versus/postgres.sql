@@ -91,8 +91,8 @@ BEGIN
         SET chain_length = chain_length + 1, chain_head = sha256(chain_head || convert_to(event, 'UTF8'))
         WHERE workspace_id = caller
         RETURNING chain_length, chain_head INTO new_index, new_head;
-    INSERT INTO events VALUES (caller, new_index, now_at, event, new_head);
     INSERT INTO pending_receipts (workspace_id, index) VALUES (caller, new_index) RETURNING receipt_id INTO receipt;
+    INSERT INTO events VALUES (caller, new_index, now_at, event, new_head);
     RETURN json_build_object('authorization_id', asked_id, 'user_id', held.user_id, 'authorization_expires_at', held.expires_at,
         'results', json_build_object(asked_scope, json_build_object('decision', verdict, 'reason', why,
             'receipt', json_build_object('status', 'pending', 'receipt_id', receipt),

@@ -113,7 +113,7 @@ impl Subject for Redis {
     }
 
     fn cpu(&self) -> Cpu {
-        Cpu { front_us: cpu_us(self.front.id()), behind_us: tree_cpu_us(self.server.id()) }
+        Cpu { front_us: cpu_us(self.front.id()), database_us: tree_cpu_us(self.server.id()), behind_us: 0.0 }
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -130,10 +130,9 @@ impl Subject for Redis {
     }
 
     fn rest(&mut self) -> Duration {
-        let started = Instant::now();
         let runtime = Arc::clone(&self.runtime);
         runtime.block_on(self.trim());
-        started.elapsed()
+        Duration::ZERO
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Side {
     Echo,
     Allowlog,
     Postgres,
+    /// The same, which also signs receipts and keeps lists.
+    PostgresLists,
     Redis,
 }
 
@@ -34,12 +36,13 @@ pub struct Case {
 pub struct Measured {
     pub load: Load,
     pub front_us: f64,
+    pub database_us: f64,
     pub behind_us: f64,
     /// Right when the load ended.
     pub lag: Option<Lag>,
     /// The same.
     pub resident_bytes: u64,
-    /// Until everything was done that the load had left to be done.
+    /// Until followers had done everything that the load had left to be done.
     pub rested: Duration,
     pub events_per_sync: Option<f64>,
     /// What the disk took for 4 KiB just before.
@@ -76,11 +79,16 @@ pub struct Report {
 }
 
 impl Side {
+    /// Those whose best number of connections is sought, for all authorizations and for a hot one.
+    pub const SOUGHT: [(Self, bool); 5] =
+        [(Self::Postgres, false), (Self::Postgres, true), (Self::PostgresLists, false), (Self::PostgresLists, true), (Self::Redis, false)];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo (the ceiling)",
             Self::Allowlog => "allowlog",
             Self::Postgres => "PostgreSQL",
+            Self::PostgresLists => "PostgreSQL with signed receipts and lists",
             Self::Redis => "Redis",
         }
     }
@@ -95,11 +103,8 @@ impl Case {
 
 impl Measured {
     /// Processor time until the answer: a database is in its way, followers are not.
-    pub fn answered_us(&self, side: Side) -> f64 {
-        match side {
-            Side::Echo | Side::Allowlog => self.front_us,
-            Side::Postgres | Side::Redis => self.front_us + self.behind_us,
-        }
+    pub fn answered_us(&self) -> f64 {
+        self.front_us + self.database_us
     }
 }
 
@@ -146,7 +151,7 @@ impl Report {
     /// Everything.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
-        let parts = [self.sides(), self.ours(), rows::markdown(self), self.notes()];
+        let parts = [self.sides(), self.ours(), self.signed(), rows::markdown(self), self.notes()];
         writeln!(text, "# allowlog and its peers\n\n{}.\n\n{}\n", self.machine, self.setting).unwrap();
         text.push_str(&parts.join("\n"));
         text
@@ -163,12 +168,8 @@ impl Report {
             let of_ceiling = ratio(rounds, ceiling, |m| m.load.rate()).unwrap_or_default();
             let ours = self.rounds(Side::Allowlog, if case.connections == 1 { 1 } else { 64 }, case.is_hot);
             let ours = ratio(ours, rounds, |m| m.load.rate()).unwrap_or_default();
-            let (database, followers) = match case.side {
-                Side::Echo => (None, None),
-                Side::Allowlog => (None, Some(of(&|m| m.behind_us))),
-                Side::Postgres | Side::Redis => (Some(of(&|m| m.behind_us)), None),
-            };
-            let shown = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
+            // Nothing where there is none.
+            let shown = |value: f64| if value > 0.0 { format!("{value:.1}") } else { String::new() };
             let resident = of(&|m| m.resident_bytes as f64) / 1e6;
             writeln!(
                 text,
@@ -180,9 +181,9 @@ impl Report {
                 of(&|m| m.load.rate()),
                 of(&|m| m.load.p50_us) / 1e3,
                 of(&|m| m.load.p99_us) / 1e3,
-                of(&|m| m.answered_us(case.side)),
-                shown(database),
-                shown(followers),
+                of(&Measured::answered_us),
+                shown(of(&|m| m.database_us)),
+                shown(of(&|m| m.behind_us)),
             )
             .unwrap();
         }
@@ -218,9 +219,30 @@ impl Report {
         text
     }
 
+    /// How the PostgreSQL side that signs keeps up with it.
+    fn signed(&self) -> String {
+        let side = Side::PostgresLists;
+        let cases = self.cases.iter().filter(|(case, _)| case.side == side);
+        let line = |(case, rounds): &(Case, Vec<Measured>)| {
+            let of = |value: &dyn Fn(&Measured) -> Option<f64>| median(rounds.iter().filter_map(value)).unwrap_or_default();
+            let (records, seconds) = (of(&|m| Some(m.lag?.signing_records as f64)), of(&|m| Some(m.lag?.signing_seconds)));
+            let caught_up = of(&|m| Some(m.rested.as_secs_f64()));
+            let hot = if case.is_hot { ", one hot authorization" } else { "" };
+            format!("| {}{hot} | {records:.0} | {seconds:.2} | {caught_up:.1} |\n", case.connections)
+        };
+        let lines: String = cases.map(line).collect();
+        if lines.is_empty() {
+            return lines;
+        }
+        let name = side.name();
+        format!(
+            "| {name}, connections | not signed when the load ends | the oldest, s | until all are signed, s |\n|---|---|---|---|\n{lines}"
+        )
+    }
+
     fn notes(&self) -> String {
         let mut text = String::new();
-        for (side, is_hot) in [(Side::Postgres, false), (Side::Postgres, true), (Side::Redis, false)] {
+        for (side, is_hot) in Side::SOUGHT {
             let tried = self.tried.iter().filter(|tried| tried.case.side == side && tried.case.is_hot == is_hot);
             let rates: Vec<String> = tried.map(|tried| format!("{} at {}", tried.rate as u64, tried.case.connections)).collect();
             if !rates.is_empty() {

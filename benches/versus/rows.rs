@@ -41,6 +41,8 @@ fn rows(report: &Report) -> Vec<Row> {
     let (ours, lone, hot) = (rounds(Side::Allowlog, 64), rounds(Side::Allowlog, 1), report.rounds(Side::Allowlog, 64, true));
     let (echo, lone_echo) = (rounds(Side::Echo, 64), rounds(Side::Echo, 1));
     let (postgres, hot_postgres) = (report.best(Side::Postgres, false), report.best(Side::Postgres, true));
+    let (lists, hot_lists) = (report.best(Side::PostgresLists, false), report.best(Side::PostgresLists, true));
+    let same_work = Side::PostgresLists.name();
     let redis = rounds(Side::Redis, 64);
     let redis = if redis.is_empty() { report.best(Side::Redis, false) } else { redis };
     let ceiling = median(echo.iter().map(|m| m.load.rate()));
@@ -64,7 +66,9 @@ fn rows(report: &Report) -> Vec<Row> {
             0.35,
         ),
         more("3", "at 64 connections / PostgreSQL at its best".into(), ratio(ours, postgres, |m| m.load.rate()), "×", 7.0, 10.0),
+        more("3", format!("at 64 connections / {same_work} at its best"), ratio(ours, lists, |m| m.load.rate()), "×", 7.0, 10.0),
         more("4", "one hot authorization / the same of PostgreSQL".into(), ratio(hot, hot_postgres, |m| m.load.rate()), "×", 15.0, 25.0),
+        more("4", format!("one hot authorization / the same of {same_work}"), ratio(hot, hot_lists, |m| m.load.rate()), "×", 15.0, 25.0),
         more("4", "one hot authorization / our own rate on all".into(), ratio(hot, ours, |m| m.load.rate()), "", 0.8, 0.9),
         more("5", "at 64 connections / Redis at 64".into(), ratio(ours, redis, |m| m.load.rate()), "×", 1.0, 1.5),
         less("6", "p50 at one connection / (echo + fdatasync)".into(), median((0..lone.len()).filter_map(floor)), "", 2.0, 1.5),

@@ -179,7 +179,7 @@ impl Subject for Server {
 
     fn cpu(&self) -> Cpu {
         let (all, front_us) = (cpu_us(self.process.id()), threads_cpu_us(self.process.id(), &ANSWERING));
-        Cpu { front_us, behind_us: all - front_us }
+        Cpu { front_us, database_us: 0.0, behind_us: all - front_us }
     }
 
     fn resident_bytes(&self) -> u64 {

@@ -7,7 +7,9 @@ use std::time::Duration;
 pub struct Cpu {
     /// Of what answers.
     pub front_us: f64,
-    /// Of the rest: the server's followers, a peer's database.
+    /// Of a peer's database, what it does for followers aside.
+    pub database_us: f64,
+    /// Of what follows: the server's followers, a peer's worker that signs and what the database does for it.
     pub behind_us: f64,
 }
 
@@ -20,7 +22,7 @@ pub struct Counts {
     pub events_and_syncs: Option<(u64, u64)>,
 }
 
-/// How far behind its log the server's followers are.
+/// How far behind its log a side's followers are.
 #[derive(Debug, Clone, Copy)]
 pub struct Lag {
     pub signing_records: u64,
@@ -52,7 +54,7 @@ pub trait Subject {
     }
 
     /// Waits until it has done what a load has left to be done, so that this is not on the account of whoever is next. How
-    /// long that took.
+    /// long followers took for it, if it has any.
     fn rest(&mut self) -> Duration {
         Duration::ZERO
     }
