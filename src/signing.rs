@@ -31,7 +31,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Signed at most once the writer is gone, in about half a second: nobody waits for signatures, but for the server to end.
 const LAST_RECORDS: u64 = 20_000;
 /// Below the threads that answer: a late signature costs less than a late answer.
-const NICE: i32 = 5;
+const NICE: i32 = 15;
 
 /// What the follower works with.
 pub struct Signing {

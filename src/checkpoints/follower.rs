@@ -31,7 +31,7 @@ const SUBMITTED_MAX: usize = 64;
 /// Workspaces whose files are looked at in a round, in turn.
 const READ_AGAIN: usize = 4;
 /// Below the threads that answer, as signing is.
-const NICE: i32 = 5;
+const NICE: i32 = 15;
 
 /// What an operator can do about a log that is not what a witness has seen.
 const WAY_OUT: &str = "`allowlog restore` brings back what is missing from a newer copy; if this is the log to go on with, \

@@ -26,7 +26,7 @@ const COMMIT_DOCUMENTS: u64 = 50_000;
 /// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// Below the threads that answer, as signing is.
-const NICE: i32 = 5;
+const NICE: i32 = 15;
 
 /// What the follower works with.
 pub struct Indexing {
