@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Condition;
 use crate::id::{AuthorizationId, EscalationId, Nonce, ReceiptId};
@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 #[serde(rename_all = "snake_case")]
 pub enum CheckEvent {
     /// One scope was decided. Shared with whoever answers.
+    #[serde(deserialize_with = "shared")]
     Decided(Arc<Decided>),
 }
 
@@ -47,6 +48,11 @@ pub struct Decided {
     pub reason: Reason,
     /// By which version of the ladder.
     pub policy_version: PolicyVersion,
+}
+
+/// Into its shared place at once; serde itself would go by a box.
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Decided>, D::Error> {
+    Decided::deserialize(deserializer).map(Arc::new)
 }
 
 /// Whom a check is about.

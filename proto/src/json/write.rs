@@ -3,13 +3,14 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{NotSignable, Object, Value, utf16_order};
 
 /// The canonical text of an object: what a caller's `context` or `metadata` is stored as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CanonicalObject(Box<str>); // INVARIANT: written by `CanonicalObject::new`, or read from a record whose hash was checked
+pub struct CanonicalObject(CompactString); // INVARIANT: written by `CanonicalObject::new`, or read from a record whose hash was checked
 
 impl CanonicalObject {
     /// Writes the object.
@@ -184,7 +185,7 @@ impl Serialize for CanonicalObject {
 
 impl<'de> Deserialize<'de> for CanonicalObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::deserialize(deserializer).map(Self)
+        CompactString::deserialize(deserializer).map(Self)
     }
 }
 

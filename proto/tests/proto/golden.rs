@@ -103,6 +103,20 @@ fn the_longer_event_is_refused() {
     }
 }
 
+/// As long as no memory can be: whoever took it before he looked would end the process.
+#[test]
+fn a_claimed_length_takes_no_memory() {
+    const CLAIMED: [u8; 9] = [0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    for (name, record) in fixtures::log().0 {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes).unwrap();
+        for place in record::HEADER_BYTES..bytes.len() {
+            let claiming = [&bytes[..place], &CLAIMED, &bytes[place + 1..]].concat();
+            assert_ne!(Record::decode(&claiming).as_ref(), Ok(&record), "{name} at {place}");
+        }
+    }
+}
+
 #[test]
 fn reasons_are_stored_by_their_place() {
     for (place, reason) in Reason::ALL.iter().enumerate() {
