@@ -109,7 +109,7 @@ fn cost(data: &Path, again: &Path, mut cpu: Vec<Duration>) {
     let store: Arc<dyn Store> = Arc::new(store);
     let mut records = Vec::new();
     for frame in store.scan(0) {
-        records.extend(frame.unwrap().records().unwrap().into_iter().map(|(bytes, hash)| (Record::decode(bytes).unwrap(), hash)));
+        records.extend(frame.unwrap().records().unwrap().map(|(bytes, hash)| (Record::decode(bytes).unwrap(), hash)));
     }
     let count = records.len() as u32;
     let (mut tree, committing) = (Tree::new(), Instant::now());

@@ -55,6 +55,12 @@ struct Link {
     previous: Hash,
 }
 
+impl Link {
+    const fn behind(record: &Record, hash: Hash) -> Self {
+        Self { next_index: record.index.saturating_add(1), previous: hash }
+    }
+}
+
 /// A frame that does not follow from the log before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the log breaks at sequence {sequence}: {fault}")]
@@ -128,8 +134,11 @@ impl Chain {
 
     /// Moves the head past a record made by [`Chain::record`], whose bytes hash to `hash`.
     pub fn extend(&mut self, record: &Record, hash: Hash) {
-        let next = Link { next_index: record.index.saturating_add(1), previous: hash };
-        self.workspaces.insert(record.workspace_id, next);
+        self.workspaces.insert(record.workspace_id, Link::behind(record, hash));
+        self.pass(record);
+    }
+
+    const fn pass(&mut self, record: &Record) {
         self.next_sequence = self.next_sequence.saturating_add(1);
         self.time = record.time;
     }
@@ -145,7 +154,7 @@ impl Chain {
     /// Names the first sequence that cannot be trusted. The head is then of no further use.
     pub fn admit(&mut self, frame: &Frame, each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
         let records = frame.records().map_err(|e| ChainError { sequence: self.next_sequence, fault: e.into() })?;
-        self.link(frame, records.into_iter().map(|(bytes, hash)| (Record::decode(bytes), hash)), each)
+        self.link(frame, records.map(|(bytes, hash)| (Record::decode(bytes), hash)), each)
     }
 
     /// The same for a frame that was opened before, perhaps on another thread.
@@ -153,12 +162,10 @@ impl Chain {
     /// # Errors
     /// Names the first sequence that cannot be trusted. The head is then of no further use.
     pub fn admit_opened(&mut self, opened: OpenedFrame, each: impl FnMut(u64, &Record, Hash)) -> Result<(), ChainError> {
-        let OpenedFrame { frame, hashes, decoded } = opened;
-        let hashes = hashes.map_err(|e| ChainError { sequence: self.next_sequence, fault: e.into() })?;
-        match decoded {
-            Some(decoded) => self.link(&frame, decoded.into_iter().zip(hashes), each),
-            None => self.link(&frame, frame.contents().map(Record::decode).zip(hashes), each),
-        }
+        let OpenedFrame { frame, decoded } = opened;
+        let Some(decoded) = decoded else { return self.admit(&frame, each) };
+        let records = frame.records().map_err(|e| ChainError { sequence: self.next_sequence, fault: e.into() })?;
+        self.link(&frame, decoded.into_iter().zip(records.map(|(_, hash)| hash)), each)
     }
 
     fn link(
@@ -192,7 +199,8 @@ impl Chain {
             }
             first_time.get_or_insert(record.time);
             let sequence = self.next_sequence;
-            self.extend(&record, hash);
+            *link = Link::behind(&record, hash);
+            self.pass(&record);
             each(sequence, &record, hash);
         }
         let times = (first_time.map(Timestamp::as_ms), self.time.as_ms());
@@ -232,8 +240,6 @@ impl Chain {
 #[derive(Debug)]
 pub struct OpenedFrame {
     frame: Arc<Frame>,
-    /// Of each record.
-    hashes: Result<Vec<Hash>, FrameError>,
     /// Each record, if its bytes are one.
     decoded: Option<Vec<Result<Record, RecordError>>>,
 }
@@ -241,14 +247,15 @@ pub struct OpenedFrame {
 impl OpenedFrame {
     /// Hashes; what is wrong comes out when the frame is admitted, in the order of the log.
     pub fn open(frame: Arc<Frame>) -> Self {
-        let hashes = frame.records().map(|records| records.into_iter().map(|(_, hash)| hash).collect());
-        Self { frame, hashes, decoded: None }
+        // The frame keeps the hashes.
+        let _ = frame.records();
+        Self { frame, decoded: None }
     }
 
     /// Decodes the records, so that whoever admits the frame need not.
     pub fn decode(&mut self) {
-        if self.hashes.is_ok() {
-            self.decoded = Some(self.frame.contents().map(Record::decode).collect());
+        if let Ok(records) = self.frame.records() {
+            self.decoded = Some(records.map(|(bytes, _)| Record::decode(bytes)).collect());
         }
     }
 }

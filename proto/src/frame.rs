@@ -155,7 +155,7 @@ impl Frame {
     ///
     /// # Errors
     /// If the lengths contradict each other or the closing hash is not that of the bytes.
-    pub fn records(&self) -> Result<Vec<(&[u8], Hash)>, FrameError> {
+    pub fn records(&self) -> Result<impl Iterator<Item = (&[u8], Hash)>, FrameError> {
         let hashes = match self.hashes.get() {
             Some(hashes) => hashes,
             None => {
@@ -163,7 +163,7 @@ impl Frame {
                 self.hashes.get_or_init(|| hashes)
             }
         };
-        Ok(self.contents().zip(hashes.iter().copied()).collect())
+        Ok(self.contents().zip(hashes.iter().copied()))
     }
 
     fn verified(&self) -> Result<Box<[Hash]>, FrameError> {

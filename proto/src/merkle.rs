@@ -34,9 +34,9 @@ pub const ENTRY_BYTES: usize = 64;
 /// The entry of a record: its hash, then the SHA-256 of its receipt's signed bytes, zeros if it has none.
 pub fn entry(record: Hash, receipt: &[u8; 32]) -> [u8; ENTRY_BYTES] {
     let mut entry = [0; ENTRY_BYTES];
-    for (to, from) in entry.iter_mut().zip(record.0.iter().chain(receipt)) {
-        *to = *from;
-    }
+    let (to_record, to_receipt) = entry.split_at_mut(record.0.len());
+    to_record.copy_from_slice(&record.0);
+    to_receipt.copy_from_slice(receipt);
     entry
 }
 

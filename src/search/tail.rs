@@ -54,7 +54,7 @@ pub(super) fn at(store: &dyn Store, sequences: &[u64]) -> Result<Vec<Hit>, Store
     while let Some(next) = rest.first() {
         let missing = |sequence| damaged(sequence, "the record is missing".to_owned());
         let frame = store.scan(*next).next().ok_or_else(|| missing(*next))??;
-        let records = frame.records().map_err(|e| damaged(*next, e.to_string()))?;
+        let records: Vec<_> = frame.records().map_err(|e| damaged(*next, e.to_string()))?.collect();
         let bytes_at = |sequence: u64| {
             let place = sequence.checked_sub(frame.header().first_sequence)?;
             usize::try_from(place).ok().and_then(|place| records.get(place)).map(|(bytes, _)| *bytes)

@@ -26,7 +26,7 @@ fn back(server: &Server, ms: u64) {
 fn times(store: &dyn Store) -> Vec<Timestamp> {
     let mut times = Vec::new();
     for frame in store.scan(0) {
-        times.extend(frame.unwrap().records().unwrap().into_iter().map(|(bytes, _)| Record::decode(bytes).unwrap().time));
+        times.extend(frame.unwrap().records().unwrap().map(|(bytes, _)| Record::decode(bytes).unwrap().time));
     }
     assert!(times.is_sorted(), "time goes back: {times:?}");
     times

@@ -92,7 +92,7 @@ impl OpenFile for Witnessed {
         for bytes in written {
             let Some(start) = bytes.windows(4).position(|window| window == FRAME_MAGIC) else { continue };
             let frame = Frame::read(&bytes[start..]).unwrap();
-            let ids = frame.records().unwrap().into_iter().map(|(bytes, _)| Record::decode(bytes).unwrap().event.receipt_id());
+            let ids = frame.records().unwrap().map(|(bytes, _)| Record::decode(bytes).unwrap().event.receipt_id());
             self.durable.lock().unwrap().extend(ids.flatten().map(|id| id.to_string()));
         }
         Ok(())

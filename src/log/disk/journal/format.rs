@@ -135,8 +135,8 @@ pub(in crate::log::disk) fn candidates(file: &[u8], mark: Mark, offset: u64) -> 
 /// The frame at `offset` if one stands there whole, behind this mark if it is known.
 pub(in crate::log::disk) fn frame_at(bytes: &[u8], offset: u64, mark: Option<Mark>) -> Option<Frame> {
     let (found, bytes) = bytes.get(usize::try_from(offset).ok()?..)?.split_first_chunk::<MARK_BYTES>()?;
-    let frame = Frame::read(bytes).ok().filter(|_| mark.is_none_or(|mark| mark == *found))?;
-    frame.records().is_ok().then_some(frame)
+    let frame = Frame::read(bytes).ok().filter(|_| mark.is_none_or(|mark| mark == *found));
+    frame.filter(|frame| frame.records().is_ok())
 }
 
 /// What is written for a frame.
