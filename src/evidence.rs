@@ -158,6 +158,7 @@ fn head(
     request: &Request,
     range: std::ops::Range<u64>,
 ) -> Result<Value, EvidenceError> {
+    tiles.vouch(request.workspace_id, published.size, published.root)?;
     let roots = |subtrees: Vec<Subtree>| {
         let roots = subtrees.into_iter().map(|subtree| tiles.node(request.workspace_id, subtree));
         roots.map(|root| root.map(|root| BASE64.encode(&root.0))).collect::<io::Result<Vec<_>>>()

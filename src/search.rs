@@ -66,6 +66,9 @@ pub struct Page {
     pub has_more: bool,
 }
 
+/// Hits that are read at a time where they merely have the keys of what is wanted.
+const PASSED_OVER_MAX: usize = 1_024;
+
 enum Failure {
     Store(StoreError),
     Index(IndexError),
@@ -151,22 +154,23 @@ impl Search {
         Ok(Page { hits, has_more })
     }
 
-    /// The hits of a range of the index, at most `want`. What merely has the keys of what is wanted is passed over.
+    /// The hits of a range of the index, `want` or a few more. What merely has the keys of what is wanted is passed over, in ever
+    /// larger steps.
     fn pointed_to(&self, snapshot: &Snapshot, request: &Request, mut range: Range<u64>, want: usize) -> Result<Vec<Hit>, Failure> {
-        let (filter, mut hits) = (&request.filter, Vec::new());
+        let (filter, mut hits, mut step) = (&request.filter, Vec::new(), want);
         loop {
-            let missing = want.saturating_sub(hits.len());
             let sequences = match request.order {
-                Order::Ascending => snapshot.first(filter, range.clone(), missing)?,
-                Order::Descending => snapshot.last(filter, range.clone(), missing)?,
+                Order::Ascending => snapshot.first(filter, range.clone(), step)?,
+                Order::Descending => snapshot.last(filter, range.clone(), step)?,
             };
             hits.extend(self.read(filter, &range, &sequences)?);
             match (request.order, sequences.last()) {
-                (_, Some(_)) if hits.len() >= want || sequences.len() < missing => return Ok(hits),
+                (_, Some(_)) if hits.len() >= want || sequences.len() < step => return Ok(hits),
                 (Order::Ascending, Some(last)) => range.start = last.saturating_add(1),
                 (Order::Descending, Some(last)) => range.end = *last,
                 (_, None) => return Ok(hits),
             }
+            step = step.saturating_mul(2).min(PASSED_OVER_MAX.max(want));
         }
     }
 

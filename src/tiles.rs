@@ -31,6 +31,8 @@ pub struct Tiles {
     directory: PathBuf,
     /// A reader has met something that is not what was written.
     is_damaged: AtomicBool,
+    /// They are not all there yet.
+    is_unmade: AtomicBool,
 }
 
 impl Tiles {
@@ -40,7 +42,7 @@ impl Tiles {
     /// If the directory cannot be made.
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         make_directory(&directory).map_err(io::Error::other)?;
-        Ok(Self { directory, is_damaged: AtomicBool::new(false) })
+        Ok(Self { directory, is_damaged: AtomicBool::new(false), is_unmade: AtomicBool::new(true) })
     }
 
     /// Entries back to back, from a place on; all of one tile.
@@ -128,6 +130,21 @@ impl Tiles {
         Err(io::Error::new(io::ErrorKind::InvalidData, format!("tile {index} of level {level} of `{workspace_id}` is damaged")))
     }
 
+    /// Makes sure that the tree of a workspace comes to a root that is known to be right. What is read of it after that is right
+    /// too: full tiles are held against the level above, and all others go into the root. To be asked before anything that is
+    /// read is handed out; what is found damaged is made again.
+    ///
+    /// # Errors
+    /// If it is not all there, or is damaged.
+    pub fn vouch(&self, workspace_id: WorkspaceId, size: u64, root: Hash) -> io::Result<()> {
+        let problem = || io::Error::new(io::ErrorKind::InvalidData, format!("the tree of `{workspace_id}` does not come to its root"));
+        let vouched = self.tree(workspace_id, size).and_then(|tree| if tree.root() == root { Ok(()) } else { Err(problem()) });
+        if vouched.as_ref().is_err_and(is_damage) && !self.is_unmade.load(Ordering::Relaxed) {
+            self.is_damaged.store(true, Ordering::Relaxed);
+        }
+        vouched
+    }
+
     /// Whether something damaged was met since this was last asked.
     fn was_damaged(&self) -> bool {
         self.is_damaged.swap(false, Ordering::Relaxed)
@@ -193,9 +210,11 @@ impl Tiles {
         File::open(&directory)?.sync_all()
     }
 
-    /// Forgets everything, to begin anew.
+    /// Forgets everything, to begin anew, and what was found wrong with it.
     fn clear(&self) -> io::Result<()> {
+        self.is_unmade.store(true, Ordering::Relaxed);
         fs::remove_dir_all(&self.directory)?;
+        self.is_damaged.store(false, Ordering::Relaxed);
         make_directory(&self.directory).map_err(io::Error::other)
     }
 

@@ -28,8 +28,6 @@ const GATHER: Duration = Duration::from_millis(150);
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Workspaces whose checkpoints are with the witnesses at a time.
 const SUBMITTED_MAX: usize = 64;
-/// Workspaces whose files are looked at in a round, in turn.
-const READ_AGAIN: usize = 4;
 /// Below the threads that answer, as signing is.
 const NICE: i32 = 15;
 
@@ -51,7 +49,6 @@ pub struct Checkpointing {
     pending: BTreeMap<WorkspaceId, Head>,
     /// What was told of a workspace, so that it is told once.
     told: BTreeMap<WorkspaceId, String>,
-    rounds: usize,
 }
 
 /// What checkpoints are made from.
@@ -102,7 +99,7 @@ impl Checkpointing {
         let Sources { store, heads, keyring } = sources;
         let tiling = Tiling::new(store, Arc::clone(&checkpoints.tiles));
         let (signed, pending, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { tiling, heads, ledger, keyring, checkpoints, witnesses, signed, pending, told, rounds: 0 }
+        Self { tiling, heads, ledger, keyring, checkpoints, witnesses, signed, pending, told }
     }
 
     /// Runs until the writer, which holds the other end of `wake`, is gone and all of it is published, or cannot be. `first` is
@@ -142,7 +139,6 @@ impl Checkpointing {
         // The trees are carried on to where these are from, so that both have the same sizes.
         let Taken { heads, end } = self.heads.take();
         self.pending.extend(heads);
-        self.rounds = self.rounds.wrapping_add(1);
         let is_well = self.try_round(end, is_over);
         if is_well {
             self.checkpoints.reached(end);
@@ -161,10 +157,8 @@ impl Checkpointing {
             }
         }
         let mut due = Vec::new();
-        let turns = self.pending.len().div_ceil(READ_AGAIN);
-        for (place, (workspace_id, head)) in self.pending.iter().enumerate() {
-            let reads_again = place % turns == self.rounds % turns;
-            match self.allowed(*workspace_id, head, reads_again) {
+        for (workspace_id, head) in &self.pending {
+            match self.allowed(*workspace_id, head) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
                 Err(Refusal::Later(problem) | Refusal::Never(problem)) => tell(&self.checkpoints, &mut self.told, *workspace_id, problem),
@@ -182,8 +176,8 @@ impl Checkpointing {
         self.cosign(signed)
     }
 
-    /// Whether a head may be signed: the trees come to it, and to what was signed before. With `reads_again`, so do their files.
-    fn allowed(&self, workspace_id: WorkspaceId, head: &Head, reads_again: bool) -> Result<(), Refusal> {
+    /// Whether a head may be signed: the trees come to it, and to what was signed before.
+    fn allowed(&self, workspace_id: WorkspaceId, head: &Head) -> Result<(), Refusal> {
         let root_at = |size| {
             let tree = self.checkpoints.tiles.tree(workspace_id, size);
             tree.map(|tree| tree.root()).map_err(|error| {
@@ -207,8 +201,8 @@ impl Checkpointing {
         }
         // Made from the stored bytes, beside the one that the writer extended in memory.
         let made = match self.tiling.root(workspace_id, size) {
-            Some(root) if !reads_again => root,
-            Some(_) | None => root_at(size)?,
+            Some(root) => root,
+            None => root_at(size)?,
         };
         if made == head.tree.root() { Ok(()) } else { Err(Refusal::Trees("they do not come to what was committed".to_owned())) }
     }
@@ -249,8 +243,10 @@ impl Checkpointing {
                 {
                     let (witnesses, tiles) = (Arc::clone(witnesses), Arc::clone(&self.checkpoints.tiles));
                     asking.spawn(async move {
-                        let size = published.size;
-                        let proof = move |old| tiles.consistency(workspace_id, old, size);
+                        let (size, root) = (published.size, published.root);
+                        // A proof from damaged files would look like another history.
+                        let proof =
+                            move |old| tiles.vouch(workspace_id, size, root).and_then(|()| tiles.consistency(workspace_id, old, size));
                         let collected = witnesses.collect(&published.note, size, proof).await;
                         let origin = origin(workspace_id);
                         let against = collected.behind.iter().map(|(witness, _)| witness).chain(&collected.forked);
@@ -311,7 +307,9 @@ impl Checkpointing {
         let Some(Head { tree, signing_key }) = self.pending.get(&workspace_id) else { return false };
         let is_ours = verifier_key(workspace_id, &signing_key.public_key).is_some_and(|key| note.is_signed_by(&key));
         let Some(Checkpoint { size, root, origin: of }) = Checkpoint::parse(&note.text).ok().filter(|_| is_ours) else { return false };
-        let here = || self.checkpoints.tiles.tree(workspace_id, size).map(|tree| tree.root());
+        let tiles = &self.checkpoints.tiles;
+        let vouched = || tiles.vouch(workspace_id, tree.size(), tree.root());
+        let here = || vouched().and_then(|()| tiles.tree(workspace_id, size)).map(|tree| tree.root());
         of == origin(workspace_id) && (size > tree.size() || here().is_ok_and(|here| here != root))
     }
 

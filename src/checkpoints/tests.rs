@@ -195,3 +195,44 @@ async fn two_histories_are_never_signed() {
     let ledger = Ledger::open(world.path("checkpoints"), None).unwrap();
     assert_eq!([0, 1].map(|n| ledger.last(ids[n]).unwrap().1), [Hash([7; 32]); 2], "nothing was noted over it");
 }
+
+/// Nothing is written that would make the follower look, so it is up to whoever reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_while_nothing_happens_is_found_by_its_reader() {
+    let world = World::new();
+    let (app, threads) = world.start();
+    let mut ids = Vec::new();
+    for (n, records) in [300, 5, 1, 8, 2, 30].into_iter().enumerate() {
+        let name = Name::new(&format!("w{n}")).unwrap();
+        ids.push(app.create_workspace(name, Plan::Free).await.unwrap().0.workspace_id);
+        grow(&app, ids[n], records).await;
+    }
+    published(&app).await;
+    let latest = |id| app.checkpoints.latest(id).unwrap();
+    let tiles = &app.checkpoints.tiles;
+    let paths = files(&world.path("tiles")).into_iter().filter(|path| path.parent() != Some(&world.path("tiles")));
+    let sound: Vec<_> = paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    for (path, bytes) in &sound {
+        let id = *ids.iter().find(|id| path.parent().unwrap().ends_with(id.to_string())).unwrap();
+        let mut flipped = bytes.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for wrong in [flipped, bytes[..bytes.len() - 1].to_vec(), Vec::new()] {
+            std::fs::write(path, wrong).unwrap();
+            let Published { size, root, .. } = *latest(id);
+            assert!(tiles.vouch(id, size, root).is_err(), "{}", path.display());
+            // The follower looks from time to time, and makes them all again.
+            while tiles.vouch(id, size, root).is_err() || sound.iter().any(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes))
+            {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((latest(id).size, latest(id).root), (size, root));
+        }
+    }
+    // Not even when all of them are growing.
+    for id in &ids {
+        grow(&app, *id, 3).await;
+    }
+    published(&app).await;
+    compare(&app, &world.state()).await;
+    stop((app, threads));
+}

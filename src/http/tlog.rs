@@ -95,7 +95,7 @@ async fn consistency(State(app): State<App>, path: Result<Path<String>, PathReje
     if old > new || new > published.size {
         return Err(ApiError::not_found("pair of sizes"));
     }
-    let hashes = read(&app, move |tiles| tiles.consistency(id, old, new)).await?;
+    let hashes = read(&app, id, published, move |tiles| tiles.consistency(id, old, new)).await?;
     let text: String = hashes.iter().map(|hash| BASE64.encode(&hash.0) + "\n").collect();
     Ok(([(header::CONTENT_TYPE, TEXT)], text).into_response())
 }
@@ -127,8 +127,10 @@ async fn tile(State(app): State<App>, path: Result<Path<(String, String)>, PathR
         return Err(unknown());
     }
     let bytes = match tile {
-        Tile::Hashes { .. } => read(&app, move |tiles| tiles.hashes(id, level, first, width)).await?.iter().flat_map(|h| h.0).collect(),
-        Tile::Entries { .. } => bundle(&read(&app, move |tiles| tiles.entries(id, first, width)).await?),
+        Tile::Hashes { .. } => {
+            read(&app, id, published, move |tiles| tiles.hashes(id, level, first, width)).await?.iter().flat_map(|h| h.0).collect()
+        }
+        Tile::Entries { .. } => bundle(&read(&app, id, published, move |tiles| tiles.entries(id, first, width)).await?),
     };
     let headers: [(HeaderName, HeaderValue); 2] =
         [(header::CONTENT_TYPE, HeaderValue::from_static(BYTES)), (header::CACHE_CONTROL, FOREVER)];
@@ -179,10 +181,16 @@ pub(super) async fn covering(app: &App, workspace_id: WorkspaceId, records: u64)
     })
 }
 
-/// Reads the trees beside the threads that answer.
-pub(super) async fn read<T: Send + 'static>(app: &App, read: impl FnOnce(&Tiles) -> io::Result<T> + Send + 'static) -> Result<T, ApiError> {
+/// Reads the tree of a workspace beside the threads that answer, once it is sure to be that of the checkpoint.
+pub(super) async fn read<T: Send + 'static>(
+    app: &App,
+    workspace_id: WorkspaceId,
+    published: Arc<Published>,
+    read: impl FnOnce(&Tiles) -> io::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
     let tiles = Arc::clone(&app.checkpoints.tiles);
-    let read = blocking(move || read(&tiles)).await.map_err(|_| ApiError::internal())?;
+    let read = move || tiles.vouch(workspace_id, published.size, published.root).and_then(|()| read(&tiles));
+    let read = blocking(read).await.map_err(|_| ApiError::internal())?;
     read.map_err(|error| {
         let _request = telemetry::request().entered();
         tracing::error!(error = %error, "the trees could not be read");

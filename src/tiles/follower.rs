@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
@@ -101,11 +102,14 @@ impl Tiling {
             return Err(TilingError::Damaged("a reader has met it".to_owned()));
         }
         let caught_up = self.carry_on(end, is_over);
-        if caught_up.is_err() {
-            // What is in memory may be ahead of the files.
-            self.trees.clear();
-            self.pending.clear();
-            self.resume();
+        match caught_up {
+            Ok(is_there) => self.tiles.is_unmade.store(!is_there, Ordering::Relaxed),
+            Err(_) => {
+                // What is in memory may be ahead of the files.
+                self.trees.clear();
+                self.pending.clear();
+                self.resume();
+            }
         }
         caught_up
     }

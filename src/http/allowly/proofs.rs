@@ -1,5 +1,7 @@
 //! `GET /v1/receipts/{id}/proof`: that a receipt is in the tree that everybody is shown.
 
+use std::sync::Arc;
+
 use allowlog_proto::id::ReceiptId;
 use allowlog_proto::proof::Proof;
 use axum::extract::rejection::PathRejection;
@@ -27,7 +29,7 @@ pub async fn by_id(State(app): State<App>, path: Result<Path<String>, PathReject
     let index = record.index;
     let published = tlog::covering(&app, workspace_id, index.saturating_add(1)).await?;
     let size = published.size;
-    let hashes = tlog::read(&app, move |tiles| tiles.inclusion(workspace_id, index, size)).await?;
+    let hashes = tlog::read(&app, workspace_id, Arc::clone(&published), move |tiles| tiles.inclusion(workspace_id, index, size)).await?;
     let proof = Proof { extra: hash.0.to_vec(), index, hashes, checkpoint: published.note.clone() };
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], proof.to_string()).into_response())
 }
