@@ -36,6 +36,8 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
+        // What fails is said in the output of a test that fails.
+        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::ERROR).try_init();
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self { store: Arc::new(MemoryStore::new()), chain: Chain::new(), hits: Vec::new(), random }
     }
@@ -155,7 +157,8 @@ struct Following {
 impl Following {
     #[track_caller]
     fn index(&mut self) {
-        assert!(self.indexing.catch_up(|| false));
+        // As the thread does: the library's own threads of an index that was just dropped may still be at work in its directory.
+        assert!((0..100).any(|_| self.indexing.catch_up(|| false)));
         assert_eq!(self.search.position(), self.search.store.head());
     }
 

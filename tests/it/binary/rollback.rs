@@ -192,6 +192,33 @@ fn a_witness_remembers_what_everybody_else_has_lost() {
     drop(witness);
 }
 
+/// A proof from damaged trees would be that of another log.
+#[test]
+fn damaged_trees_are_no_rollback() {
+    let directory = tempfile::tempdir().unwrap();
+    let [data, held] = ["data", "held"].map(|name| directory.path().join(name));
+    let client = Client::new(&init(&data));
+    let server = Process::serve(&data, &[]);
+    let trusted = directory.path().join("trusted");
+    fs::write(&trusted, client.get(&server.url, &format!("/tlog/{}/keys", client.workspace)).1).unwrap();
+    assert_eq!(server.terminate(), Some(0));
+    let witness = Running::start(&held, &["--name", "witness.example", "--trust-file", trusted.to_str().unwrap()]);
+    let server = Process::serve(&data, &["--witness", &format!("{} {}", witness.known.key, witness.known.url)]);
+    assert_eq!(client.place_tombstones(&server.url, 0..5), [201; 5]);
+    client.checkpoint(&server.url, 8);
+    for (n, size) in (5_u32..).zip(9..12) {
+        let entries = data.join("tiles").join(&client.workspace).join("entries");
+        let mut bytes = fs::read(&entries).unwrap();
+        bytes[64 * usize::try_from(n).unwrap()] ^= 1;
+        fs::write(&entries, bytes).unwrap();
+        assert_eq!(client.place_tombstones(&server.url, n..n + 1), [201]);
+        let cosigned = client.checkpoint(&server.url, size);
+        assert!(cosigned.contains("\n\u{2014} witness.example "), "{cosigned}");
+        assert_eq!(client.get(&server.operations_url, "/readyz").0, 200);
+    }
+    assert_eq!(server.terminate(), Some(0));
+}
+
 /// Somebody who says of every log that it was larger once.
 fn liar(runtime: &tokio::runtime::Runtime) -> String {
     let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]).verifying_key();
