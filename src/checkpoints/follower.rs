@@ -200,10 +200,7 @@ impl Checkpointing {
             }
         }
         // Made from the stored bytes, beside the one that the writer extended in memory.
-        let made = match self.tiling.root(workspace_id, size) {
-            Some(root) => root,
-            None => root_at(size)?,
-        };
+        let made = self.tiling.root(workspace_id, size).map_or_else(|| root_at(size), Ok)?;
         if made == head.tree.root() { Ok(()) } else { Err(Refusal::Trees("they do not come to what was committed".to_owned())) }
     }
 

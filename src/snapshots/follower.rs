@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long to wait before trying again what failed: a disk that is full must not be kept full.
 const RETRY: Duration = Duration::from_secs(60);
 /// The lowest: nobody waits for a snapshot.
-const NICE: i32 = 15;
+const NICE: i32 = 19;
 
 /// What the follower works with.
 pub struct Snapshotting {
