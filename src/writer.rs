@@ -279,10 +279,10 @@ impl Writer {
         };
         if let Err(reason) = writable {
             self.latch.set(&reason);
-            // An attempt is expensive: whoever waits already is told by this one.
-            self.stand_by(first);
-            while let Ok(waiting) = queue.try_recv() {
-                self.stand_by(waiting);
+            // An attempt is expensive: whoever waits already is told by this one, and who comes once somebody was told, by the next.
+            let waiting: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
+            for input in std::iter::once(first).chain(waiting) {
+                self.stand_by(input);
             }
             return None;
         }
