@@ -246,7 +246,7 @@ impl Part for Answering {
                 authorization_id: &self.asked,
                 user_id: user_id.as_str(),
                 agent_id: agent_id.as_str(),
-                authorization_expires_at: Some(*expires_at),
+                authorization_expires_at: *expires_at,
                 policy_version: decided.policy_version.as_str(),
                 results: vec![(decided.scope.as_str(), result)],
             };

@@ -24,7 +24,7 @@ use crate::checkpoints::ledger::Ledger;
 use crate::checkpoints::{Checkpoints, Heads};
 use crate::clock::Clock;
 use crate::engine::{Engine, Failure};
-use crate::keyring::{Keyring, KeyringError};
+use crate::keyring::{Keyring, KeyringError, KnownTokens};
 use crate::latch::Latch;
 use crate::log::Store;
 use crate::repeat;
@@ -34,6 +34,7 @@ use crate::signing::Signing;
 use crate::snapshots::{Snapshots, Snapshotting};
 use crate::telemetry;
 use crate::tiles::Tiles;
+use crate::webhooks::{self, Delivering, Endpoints, Sender};
 use crate::witnesses::Witnesses;
 use crate::writer::{Committed, Followers, Writer};
 
@@ -51,10 +52,16 @@ pub struct Shared {
     pub checkpoints: Arc<Checkpoints>,
     /// Draws and hashes.
     pub keyring: Arc<Keyring>,
+    /// Tokens of consents that were verified.
+    pub tokens: KnownTokens,
     /// Log sequence behind the last signed record.
     pub signed: watch::Receiver<u64>,
     /// Finds receipts.
     pub search: Search,
+    /// How far webhooks are.
+    pub webhooks: watch::Receiver<webhooks::Progress>,
+    /// Sends webhooks, and says where they may go.
+    pub webhook_sender: Sender,
     /// What records are dated by.
     pub clock: Clock,
     /// What absolute links begin with, without a slash at its end.
@@ -63,6 +70,8 @@ pub struct Shared {
     pub admin_token: AdminToken,
     /// Whether ids of people that look like an email address are refused.
     pub refuses_emails: bool,
+    /// Whether the address of a visitor is what a proxy says it is.
+    pub is_behind_proxy: bool,
 }
 
 impl Deref for App {
@@ -93,6 +102,10 @@ pub struct Parts {
     pub accepts_rollback: bool,
     /// Where the search index is kept; in memory without.
     pub search_dir: Option<PathBuf>,
+    /// Where it is kept which webhooks are still to be delivered; in memory without.
+    pub webhook_file: Option<PathBuf>,
+    /// Whether webhooks may go to addresses that are not public, and over plain HTTP.
+    pub webhook_allow_private: bool,
     /// Keys of every workspace.
     pub keyring: Arc<Keyring>,
     /// Where time comes from.
@@ -105,6 +118,8 @@ pub struct Parts {
     pub admin_token: AdminToken,
     /// Whether ids of people that look like an email address are refused.
     pub refuses_emails: bool,
+    /// Whether the address of a visitor is what a proxy says it is.
+    pub is_behind_proxy: bool,
 }
 
 /// The threads behind an application. They end once every [`App`] is gone: the writer first, when its queue is empty.
@@ -142,12 +157,15 @@ impl App {
             witnesses,
             accepts_rollback,
             search_dir,
+            webhook_file,
+            webhook_allow_private,
             keyring,
             clock,
             ids,
             public_url,
             admin_token,
             refuses_emails,
+            is_behind_proxy,
         } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
@@ -166,7 +184,11 @@ impl App {
         let (wake_checkpoints, checkpoints_woken) = sync_channel(1);
         let (first, first_checkpoints) = oneshot::channel();
         let checkpointing = Running::start(|alive| follower.start(checkpoints_woken, first, alive))?;
-        let mut all = vec![signing, indexing, checkpointing];
+        let webhook_sender = Sender::new(webhook_allow_private);
+        let (follower, webhooks) = delivering(&store, &keyring, &replayed, &clock, webhook_sender.clone(), webhook_file)?;
+        let (wake_webhooks, webhooks_woken) = sync_channel(1);
+        let delivering = Running::start(|alive| follower.start(webhooks_woken, alive))?;
+        let mut all = vec![signing, indexing, checkpointing, delivering];
         // Nothing is ever sent: it is dropped with the writer.
         let (writes, over) = channel();
         if let Some((snapshots, position)) = &snapshots {
@@ -174,11 +196,26 @@ impl App {
             all.push(Running::start(|alive| follower.start(over, alive))?);
         }
         let snapshots = snapshots.map(|(snapshots, _)| snapshots);
-        let followers = Followers { heads, wakes: vec![wake, wake_search, wake_checkpoints] };
+        let followers = Followers { heads, wakes: vec![wake, wake_search, wake_checkpoints, wake_webhooks] };
         let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, followers);
         all.insert(0, Running::start(|alive| writer.start(queue, (alive, writes)))?);
         let public_url = public_url.trim_end_matches('/').into();
-        let shared = Shared { engine, store, checkpoints, keyring, signed, search, clock, public_url, admin_token, refuses_emails };
+        let shared = Shared {
+            engine,
+            store,
+            checkpoints,
+            keyring,
+            tokens: KnownTokens::default(),
+            signed,
+            search,
+            webhooks,
+            webhook_sender,
+            clock,
+            public_url,
+            admin_token,
+            refuses_emails,
+            is_behind_proxy,
+        };
         Ok((Self(Arc::new(shared)), Threads { all, first_checkpoints: Some(first_checkpoints) }))
     }
 
@@ -226,6 +263,24 @@ impl App {
         let generated = telemetry::blocking(move || keyring.generate()).await;
         Ok(generated.map_err(|_| Failure::Unavailable)??)
     }
+}
+
+/// The follower that delivers webhooks.
+fn delivering(
+    store: &Arc<dyn Store>,
+    keyring: &Arc<Keyring>,
+    replayed: &Replayed,
+    clock: &Clock,
+    sender: Sender,
+    file: Option<PathBuf>,
+) -> std::io::Result<(Delivering, watch::Receiver<webhooks::Progress>)> {
+    Delivering::new(webhooks::Sources {
+        store: Arc::clone(store),
+        endpoints: Endpoints::new(Arc::clone(keyring), &replayed.state, replayed.chain.next_sequence()),
+        clock: clock.clone(),
+        sender,
+        file,
+    })
 }
 
 /// Why no workspace or signing key was made.

@@ -11,6 +11,7 @@
 //! snapshots/    saved folds of the log, so that a start is quick; made again from the log
 //! tiles/        the trees of the workspaces; made again from the log
 //! checkpoints   which checkpoints were signed
+//! webhooks      how far webhooks were delivered, and which of them are still to be
 //! restored/     what a restore has accepted and not yet put in its place
 //! *.set-aside-N what a restore, or a volume made again, took the place of
 //! ```
@@ -163,6 +164,11 @@ impl DataDir {
     /// What says which checkpoints were signed.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    /// What says which webhooks are still to be delivered.
+    pub fn webhooks(&self) -> PathBuf {
+        self.path.join("webhooks")
     }
 
     /// Where snapshots are.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use allowlog_projections::state::SigningKey;
 use allowlog_proto::chain::Hash;
-use allowlog_proto::event::{AuthorizationEvent, Event, SigningKeyEvent};
+use allowlog_proto::event::{Event, SigningKeyEvent};
 use allowlog_proto::id::{AuthorizationId, WorkspaceId};
 use allowlog_proto::merkle::{Subtree, after, before};
 use allowlog_proto::record::{HEADER_BYTES, Header, Record, subject_of};
@@ -199,13 +199,9 @@ fn hidden(bytes: &[u8], body: &[u8], hash: Hash) -> String {
     format!(r#"{{"hash":"{hash}","hidden":"{}"}}"#, BASE64.encode(&shown))
 }
 
-/// Where an authorization was granted.
+/// Where an authorization was granted, or asked for: its id is minted with the first record that is about it.
 fn grant(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: AuthorizationId) -> Result<Option<Place>, StoreError> {
-    let is_grant = |record: &Record| match &record.event {
-        Event::Authorization(AuthorizationEvent::Granted(granted)) => granted.authorization_id == id,
-        _ => false,
-    };
-    let found = locate_at(store, workspace_id, id.time_ms(), is_grant)?;
+    let found = locate_at(store, workspace_id, id.time_ms(), |record, _| record.event.authorization_id() == Some(id))?;
     Ok(found.map(|Located { sequence, record, .. }| Place { sequence, index: record.index }))
 }
 

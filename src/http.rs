@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ mod error;
 pub mod listener;
 pub mod openapi;
 pub mod operations;
+pub mod pages;
+mod permitly;
 pub mod rate_limit;
 mod routes;
 mod streaming;
@@ -77,8 +80,8 @@ impl Front {
         Self { router: behind(routes().into_router().with_state(app.clone()), Arc::clone(&door)), checks: Some((door, app)) }
     }
 
-    /// Answers a request, whatever becomes of it.
-    async fn answer(self, request: Request) -> Response<Body> {
+    /// Answers a request that came from `peer`, whatever becomes of it.
+    async fn answer(self, mut request: Request, peer: SocketAddr) -> Response<Body> {
         match self.checks {
             Some((door, app)) if request.method() == Method::POST && request.uri().path() == allowly::CHECK => {
                 // Boxed twice: what is around a handler is moved from hand to hand while it is put together, and must not carry the
@@ -86,10 +89,13 @@ impl Front {
                 let check = async |request| Box::pin(allowly::check(State(app), request)).await.into_response();
                 Box::pin(tell(&door, Route::Fixed(allowly::CHECK), request, check)).await
             }
-            _ => match self.router.oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            _ => {
+                request.extensions_mut().insert(permitly::Peer(peer));
+                match self.router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
         }
     }
 }
@@ -108,7 +114,8 @@ pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
 
 /// Every route of every face, with what the document says of it.
 fn routes() -> Routes {
-    allowly::routes().merge(tlog::routes()).merge(admin::routes()).merge(docs::routes()).merge(verify::routes())
+    let faces = allowly::routes().merge(permitly::routes()).merge(tlog::routes()).merge(admin::routes());
+    faces.merge(docs::routes()).merge(verify::routes()).merge(pages::routes())
 }
 
 /// What is around every handler of a listener. One layer, since each costs every request two allocations and a walk through
@@ -179,6 +186,7 @@ where
         _ => mint_request_id(),
     };
     let method = known(request.method());
+    let speech = permitly::speech(request.uri().path());
     let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
     let (named, known_route) = (id.clone(), route.clone());
     let span = move || {
@@ -191,6 +199,9 @@ where
     let told = async {
         let held = held(door, !matches!(route, Route::Unknown), request, answer).await;
         let mut response = held.unwrap_or_else(ApiError::into_response);
+        if let Some(speech) = speech {
+            response = speech.tell(response);
+        }
         let status = response.status().as_u16();
         tracing::debug!(response.status = status, response.duration_seconds = took.seconds(), "answered");
         traces::answered(method, route.as_str(), status);

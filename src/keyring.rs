@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use allowlog_proto::id::KeyId;
+use allowlog_proto::id::{ConsentAgentId, KeyId};
 use allowlog_proto::signing::Signature;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -19,7 +19,14 @@ use crate::chance;
 use crate::data_dir::{DataDir, DataDirError, make_directory, write_durably};
 use crate::log::backup::{SealedKey, sealed_keys};
 
+mod agents;
+
+pub use agents::{AgentPublicKey, KnownTokens};
+
 const SEAL_DOMAIN: &str = "allowlog.signing-key.v1";
+const AGENT_DOMAIN: &str = "allowlog.agent-key.v1";
+const WEBHOOK_DOMAIN: &str = "allowlog 2026-11-26 webhook secrets v1";
+const PAGE_DOMAIN: &str = "allowlog 2026-11-26 pages v1";
 const SNAPSHOT_DOMAIN: &str = "allowlog 2026-11-26 snapshots v1";
 const SECRET_DOMAIN: &str = "allowlog 2026-11-23 api key secrets v1";
 const NONCE_BYTES: usize = 24;
@@ -32,6 +39,9 @@ pub struct Keyring {
     directory: PathBuf,
     cipher: XChaCha20Poly1305,
     secret_hash_key: Zeroizing<[u8; 32]>,
+    webhook_key: Zeroizing<[u8; 32]>,
+    page_key: Zeroizing<[u8; 32]>,
+    agents: agents::AgentKeys,
     unsealed: Mutex<BTreeMap<KeyId, Arc<PrivateKey>>>,
 }
 
@@ -106,6 +116,9 @@ impl Keyring {
             directory,
             cipher: XChaCha20Poly1305::new((&*master.0).into()),
             secret_hash_key: Zeroizing::new(blake3::derive_key(SECRET_DOMAIN, &*master.0)),
+            webhook_key: Zeroizing::new(blake3::derive_key(WEBHOOK_DOMAIN, &*master.0)),
+            page_key: Zeroizing::new(blake3::derive_key(PAGE_DOMAIN, &*master.0)),
+            agents: agents::AgentKeys::default(),
             unsealed: Mutex::default(),
         })
     }
@@ -124,13 +137,16 @@ impl Keyring {
     /// If it cannot be written.
     pub fn seal(&self, secret: &Zeroizing<[u8; 32]>) -> Result<[u8; 32], KeyringError> {
         let (_, public_key) = pair(secret)?;
-        let key_id = KeyId::of(&public_key);
+        self.seal_as(SEAL_DOMAIN, KeyId::of(&public_key), secret)?;
+        Ok(public_key)
+    }
+
+    fn seal_as(&self, domain: &str, key_id: KeyId, secret: &Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
         let nonce: [u8; NONCE_BYTES] = chance::bytes();
-        let associated = format!("{SEAL_DOMAIN}\n{key_id}");
+        let associated = format!("{domain}\n{key_id}");
         let payload = Payload { msg: secret.as_slice(), aad: associated.as_bytes() };
         let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| KeyringError::Unseal(key_id))?;
-        write_durably(&self.file(key_id), &[nonce.as_slice(), &sealed].concat())?;
-        Ok(public_key)
+        Ok(write_durably(&self.file(key_id), &[nonce.as_slice(), &sealed].concat())?)
     }
 
     /// Every sealed key, as it is stored.
@@ -156,20 +172,38 @@ impl Keyring {
     }
 
     fn unseal(&self, key_id: KeyId) -> Result<PrivateKey, KeyringError> {
+        let secret = self.unseal_as(SEAL_DOMAIN, key_id)?;
+        let (pair, public_key) = pair(&secret)?;
+        if KeyId::of(&public_key) == key_id { Ok(PrivateKey { key_id, pair }) } else { Err(KeyringError::Unseal(key_id)) }
+    }
+
+    fn unseal_as(&self, domain: &str, key_id: KeyId) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         let stored = fs::read(self.file(key_id)).map_err(|source| KeyringError::Missing { key_id, source })?;
         let wrong = || KeyringError::Unseal(key_id);
         let (nonce, sealed) = stored.split_at_checked(NONCE_BYTES).ok_or_else(wrong)?;
-        let associated = format!("{SEAL_DOMAIN}\n{key_id}");
+        let associated = format!("{domain}\n{key_id}");
         let payload = Payload { msg: sealed, aad: associated.as_bytes() };
         let secret = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| wrong())?);
-        let secret = Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).map_err(|_| wrong())?);
-        let (pair, public_key) = pair(&secret)?;
-        if KeyId::of(&public_key) == key_id { Ok(PrivateKey { key_id, pair }) } else { Err(wrong()) }
+        Ok(Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).map_err(|_| wrong())?))
     }
 
     /// Keyed hash of an API key's secret: what is stored instead of it.
     pub fn secret_hash(&self, secret: &[u8; 32]) -> [u8; 32] {
         *blake3::keyed_hash(&self.secret_hash_key, secret).as_bytes()
+    }
+
+    /// What the webhooks of an agent are signed with: a function of the master key, kept nowhere.
+    pub fn webhook_secret(&self, agent_id: ConsentAgentId, generation: u32) -> Zeroizing<String> {
+        let input = [agent_id.to_bytes().as_slice(), &generation.to_be_bytes()].concat();
+        let secret = blake3::keyed_hash(&self.webhook_key, &input);
+        Zeroizing::new(format!("whsec_{}", data_encoding::HEXLOWER.encode(secret.as_bytes())))
+    }
+
+    /// A tag that shows that this server wrote `text` into a page or a link, for this purpose.
+    pub fn page_tag(&self, purpose: &str, text: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.page_key);
+        hasher.update(purpose.as_bytes()).update(b"\n").update(text);
+        *hasher.finalize().as_bytes()
     }
 
     fn file(&self, key_id: KeyId) -> PathBuf {

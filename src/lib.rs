@@ -9,6 +9,7 @@ pub mod api_key;
 pub mod data_dir;
 pub mod hardening;
 pub mod keyring;
+pub mod manage_link;
 
 pub mod checkpoints;
 pub mod engine;
@@ -22,6 +23,7 @@ pub mod search;
 pub mod signing;
 pub mod snapshots;
 pub mod tiles;
+pub mod webhooks;
 pub mod witness;
 pub mod witnesses;
 pub mod writer;

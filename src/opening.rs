@@ -96,12 +96,15 @@ pub fn open(
         witnesses: None,
         accepts_rollback,
         search_dir,
+        webhook_file: Some(directory.webhooks()),
+        webhook_allow_private: false,
         keyring,
         clock: Clock::Wall,
         ids,
         public_url,
         admin_token,
         refuses_emails: false,
+        is_behind_proxy: false,
     };
     Ok((directory, parts))
 }

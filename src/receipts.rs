@@ -55,7 +55,7 @@ pub struct Located {
 /// # Errors
 /// If the log cannot be read.
 pub fn locate(store: &Arc<dyn Store>, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<Located>, StoreError> {
-    locate_at(store, workspace_id, id.time_ms(), |record| record.event.receipt_id() == Some(id))
+    locate_at(store, workspace_id, id.time_ms(), |record, _| record.event.receipt_id() == Some(id))
 }
 
 /// Records that one command left, from their places in the log.
@@ -79,7 +79,7 @@ pub fn locate_at(
     store: &Arc<dyn Store>,
     workspace_id: WorkspaceId,
     time_ms: u64,
-    is_wanted: impl Fn(&Record) -> bool,
+    is_wanted: impl Fn(&Record, Hash) -> bool,
 ) -> Result<Option<Located>, StoreError> {
     for frame in store.scan(store.locate(time_ms)?) {
         let frame = frame?;
@@ -93,7 +93,7 @@ pub fn locate_at(
         let damaged = |problem: String| StoreError::Damaged { sequence: first, problem };
         for (sequence, (bytes, hash)) in (first..).zip(frame.records().map_err(|e| damaged(e.to_string()))?) {
             let record = Record::decode(bytes).map_err(|e| damaged(e.to_string()))?;
-            if record.workspace_id == workspace_id && is_wanted(&record) {
+            if record.workspace_id == workspace_id && is_wanted(&record, hash) {
                 return Ok(Some(Located { sequence, record, hash }));
             }
         }

@@ -1,4 +1,4 @@
-//! Search: the receipts a list asks for, from an index that follows the log and from the log behind it.
+//! Search: the receipts or rows of the audit a list asks for, from an index that follows the log and from the log behind it.
 //!
 //! The index only points into the log. What it has not committed yet is read from the log itself, so a list never misses
 //! what was answered, also while the index is built anew; every hit is checked against its record, so it never shows
@@ -105,6 +105,23 @@ impl Search {
             Failure::Store(error) => error,
             Failure::Index(_) => unreachable!("nothing is asked of an index that holds nothing"),
         })
+    }
+
+    /// How many hits there are, whatever the page. What merely has the keys of what is wanted is counted too: one in 2^64. Reads the
+    /// disk.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let head = self.store.head();
+        if !self.is_distrusted.load(Ordering::SeqCst) {
+            match snapshot.count(filter, &(0..snapshot.position())) {
+                Ok(count) => return Ok(count.saturating_add(tail::count(&*self.store, filter, snapshot.position()..head)?)),
+                Err(error) => self.distrust(&error),
+            }
+        }
+        tail::count(&*self.store, filter, 0..head)
     }
 
     /// Log sequence behind the last indexed record.

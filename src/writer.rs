@@ -336,7 +336,7 @@ fn resume_at(chain: &Chain) -> Timestamp {
 /// What the caller named the request, if it did.
 const fn request_of(command: &Command) -> Option<&Request> {
     match command {
-        Command::Operator(_) => None,
+        Command::Operator(_) | Command::Visitor { .. } => None,
         Command::Caller { request, .. } => request.as_ref(),
     }
 }

@@ -56,12 +56,14 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("tantivy", &["src/search/index.rs"]),
     ("form_urlencoded", &["src/http/call.rs"]),
     ("chacha20poly1305", &["src/keyring.rs"]),
-    ("aws_lc_rs", &["src/keyring.rs", "src/http/tls.rs"]),
+    ("p256", &["src/keyring/agents.rs"]),
+    ("url::", &["proto/src/redirect.rs"]),
+    ("aws_lc_rs", &["src/keyring.rs", "src/keyring/agents.rs", "src/http/tls.rs", "src/webhooks/signature.rs"]),
     ("tracing_subscriber", &["src/telemetry.rs", "src/telemetry/traces.rs"]),
     ("opentelemetry", &["src/telemetry.rs", "src/telemetry/traces.rs"]),
     ("prometheus_client", &["src/telemetry/metrics.rs"]),
     ("indicatif", &["src/cli/progress.rs"]),
-    ("reqwest", &["src/cli/~", "src/witnesses.rs"]),
+    ("reqwest", &["src/cli/~", "src/witnesses.rs", "src/webhooks/~"]),
     ("axum", &["src/http.rs", "src/http/~", "src/cli/serve.rs", "src/cli/serve/~", "src/telemetry/traces.rs"]),
     ("hyper::", &["src/http/listener.rs"]),
     ("hyper_util", &["src/http/listener.rs"]),
@@ -69,6 +71,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("governor", &["src/http/rate_limit.rs"]),
     // What the document says of a type is said where the type is; what it says of a route, in the faces.
     ("utoipa", &["proto/src/~", "src/http/~"]),
+    ("maud", &["src/http/pages.rs", "src/http/pages/~"]),
     ("utoipa_swagger_ui", &["src/http/docs.rs"]),
     // A route that is not in a face's list would not be in the document either.
     (
@@ -76,9 +79,11 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
         &[
             "src/http/routes.rs",
             "src/http/allowly.rs",
+            "src/http/permitly.rs",
             "src/http/admin.rs",
             "src/http/docs.rs",
             "src/http/verify.rs",
+            "src/http/pages.rs",
             "src/http/tlog.rs",
             "src/http/operations.rs",
             "src/http/witness.rs",
@@ -100,6 +105,7 @@ const MAY_NOT_IMPORT: &[(&str, &[&str])] = &[
     ("src/search", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::signing", "crate::log::disk"]),
     ("src/tiles", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::signing", "crate::checkpoints"]),
     ("src/checkpoints", &["crate::writer", "crate::engine", "crate::http", "crate::signing", "crate::log::disk"]),
+    ("src/webhooks", &["crate::writer", "crate::engine", "crate::http", "crate::app", "crate::signing", "crate::log::disk"]),
     ("src/evidence.rs", &["crate::writer", "crate::engine", "crate::http", "crate::app"]),
     ("src/receipts.rs", &["crate::writer", "crate::engine", "crate::http", "crate::app"]),
     // A witness depends on no log of its own, and a server's knows nothing of how one is run.
@@ -109,8 +115,12 @@ const MAY_NOT_IMPORT: &[(&str, &[&str])] = &[
     ("src/writer.rs", &["crate::http", "crate::app", "crate::signing", "crate::search", "crate::keyring"]),
     ("src/engine.rs", &["crate::http", "crate::app", "crate::log", "crate::signing", "crate::search", "crate::keyring"]),
     ("src/http", &["crate::writer", "crate::latch", "crate::cli", "crate::log::disk", "crate::log::memory"]),
-    ("src/http/allowly", &["super::admin", "http::admin"]),
-    ("src/http/admin", &["super::allowly", "http::allowly"]),
+    ("src/http/allowly", &["super::admin", "http::admin", "http::permitly", "http::pages"]),
+    ("src/http/admin", &["super::allowly", "http::allowly", "http::permitly", "http::pages"]),
+    ("src/http/permitly", &["http::admin", "http::allowly"]),
+    ("src/http/pages", &["http::admin", "http::allowly", "http::permitly"]),
+    // Pages are shown what they say, whoever's it is.
+    ("src/http/pages", &["super::allowly", "super::permitly", "super::admin", "crate::app", "crate::engine"]),
 ];
 
 #[test]

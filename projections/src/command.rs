@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
-use allowlog_proto::event::{Plan, Role, Style};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::api::permitly::{AskBody, ChangeAgentBody};
+use allowlog_proto::event::{AgentTerms, Plan, Role, Style, TokenTerms, Visitor};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, Nonce, TombstoneId, WorkspaceId};
 use allowlog_proto::record::Request;
-use allowlog_proto::text::{BundleId, Name};
+use allowlog_proto::text::{BundleId, Name, UserId};
 use allowlog_proto::time::Timestamp;
 
 /// Everything that can be asked of the core, with who asks.
@@ -22,6 +23,36 @@ pub enum Command {
         request: Option<Request>,
         /// What is asked.
         action: Action,
+    },
+    /// From somebody who looks at a page: the link is all they have to show, and the shell has read it.
+    Visitor {
+        /// Who, as far as the connection tells.
+        visitor: Visitor,
+        /// What they do.
+        visit: Visit,
+    },
+}
+
+/// What people do on pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visit {
+    /// Look at a request for consent.
+    View(Option<ConsentId>),
+    /// Answer it.
+    Answer {
+        /// Which.
+        consent_id: Option<ConsentId>,
+        /// Yes, or no.
+        approves: bool,
+    },
+    /// Take back what they consented to.
+    Withdraw {
+        /// Where.
+        workspace_id: WorkspaceId,
+        /// Who.
+        user_id: UserId,
+        /// Which.
+        consent_id: Option<ConsentId>,
     },
 }
 
@@ -120,6 +151,29 @@ pub enum Action {
     PlaceTombstone(Box<TombstoneBody>),
     /// Open it again.
     LiftTombstone(Option<TombstoneId>),
+    /// Ask a person for consent; the public half of a key for the default agent comes with it, in case there is none.
+    Ask(Box<AskBody>, Option<(u8, [u8; 32])>),
+    /// Take back a request for consent, answered or not.
+    WithdrawConsent(Option<ConsentId>),
+    /// One more token.
+    MintToken(Option<ConsentId>),
+    /// A token was presented that bears the signature of this agent of the caller's workspace.
+    VerifyToken {
+        /// Of which consent.
+        consent_id: ConsentId,
+        /// Whose key signed it.
+        agent_id: ConsentAgentId,
+        /// What it says.
+        token: TokenTerms,
+    },
+    /// Send a person to the page with their consents.
+    CreateManageLink(UserId),
+    /// Make an agent that people can be asked to consent to; the private half of its key is sealed before this is asked.
+    CreateConsentAgent(Box<AgentTerms>, (u8, [u8; 32])),
+    /// Make something else of it.
+    ChangeConsentAgent(Option<ConsentAgentId>, Box<ChangeAgentBody>),
+    /// Sign its webhooks with another secret.
+    RotateWebhookSecret(Option<ConsentAgentId>),
 }
 
 impl Command {
@@ -127,7 +181,7 @@ impl Command {
     pub fn batch(&self) -> &[CheckBody] {
         match self {
             Self::Caller { action: Action::CheckBatch(checks), .. } => checks,
-            Self::Caller { .. } | Self::Operator(_) => &[],
+            Self::Caller { .. } | Self::Operator(_) | Self::Visitor { .. } => &[],
         }
     }
 }

@@ -6,7 +6,7 @@ use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::time::Timestamp;
 use subtle::ConstantTimeEq as _;
 
-use crate::command::{Action, Command, Credential, Operation};
+use crate::command::{Action, Command, Credential, Operation, Visit};
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::{ApiKey, State};
@@ -16,6 +16,8 @@ mod bundles;
 mod check;
 mod conditions;
 mod confirm;
+mod consent_agents;
+mod consents;
 mod create;
 mod explain;
 mod outcome;
@@ -86,6 +88,13 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, ids: &mut Ids) -
             }
             act(state, workspace_id, action, now, ids)
         }
+        Command::Visitor { visitor, visit } => match visit {
+            Visit::View(id) => consents::view(state, *id, visitor),
+            Visit::Answer { consent_id, approves } => consents::answer(state, *consent_id, *approves, visitor, now, ids),
+            Visit::Withdraw { workspace_id, user_id, consent_id } => {
+                consents::withdraw_own(state, *workspace_id, user_id, *consent_id, visitor, now, ids)
+            }
+        },
     }
 }
 
@@ -113,6 +122,16 @@ fn act(state: &State, workspace_id: WorkspaceId, action: &Action, now: Timestamp
         Action::DeleteBundle(id) => bundles::delete(state, workspace_id, id.as_ref(), now),
         Action::PlaceTombstone(body) => tombstones::place(state, workspace_id, body, now, ids),
         Action::LiftTombstone(id) => tombstones::lift(state, workspace_id, *id, now),
+        Action::Ask(body, spare_key) => consents::ask(state, workspace_id, body, *spare_key, now, ids),
+        Action::WithdrawConsent(id) => consents::withdraw(state, workspace_id, *id, now, ids),
+        Action::MintToken(id) => consents::mint(state, workspace_id, *id, now, ids),
+        Action::VerifyToken { consent_id, agent_id, token } => {
+            consents::verify(state, workspace_id, *consent_id, *agent_id, *token, now, ids)
+        }
+        Action::CreateManageLink(user_id) => Ok(consents::link(workspace_id, user_id, now)),
+        Action::CreateConsentAgent(terms, public_key) => consent_agents::create(state, workspace_id, terms, *public_key, now, ids),
+        Action::ChangeConsentAgent(id, body) => consent_agents::change(state, workspace_id, *id, body, now),
+        Action::RotateWebhookSecret(id) => consent_agents::rotate_secret(state, workspace_id, *id, now),
     }
 }
 

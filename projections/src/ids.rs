@@ -38,6 +38,11 @@ impl Ids {
         self.last = id;
         id.to_be_bytes()
     }
+
+    /// 16 bytes of nothing but chance, for an id that nobody may guess.
+    pub fn draw(&mut self) -> [u8; 16] {
+        (self.random)().to_be_bytes()
+    }
 }
 
 impl fmt::Debug for Ids {

@@ -6,6 +6,8 @@ pub mod command;
 pub mod ids;
 pub mod rejected;
 
+pub mod audit;
 pub mod decide;
 pub mod receipts;
 pub mod state;
+pub mod webhooks;

@@ -5,7 +5,8 @@
 use allowlog_proto::api::allowly::{budget, policy_eval, signed_scope, targets_object};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
-    AuthorizationEvent, CheckEvent, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked, Subject, Verdict,
+    AuthorizationEvent, CheckEvent, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked, Subject,
+    TokenVerified, Verdict,
 };
 use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::json::{Object, Value};
@@ -29,12 +30,18 @@ pub fn receipt_hash(record: &Record) -> [u8; 32] {
 /// The receipt of a record, if it leads to one.
 pub fn receipt(record: &Record) -> Option<Receipt<'_>> {
     match &record.event {
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Confirmation(_) | Event::Bundle(_) | Event::Tombstone(_) => {
-            None
-        }
+        Event::Workspace(_)
+        | Event::ApiKey(_)
+        | Event::SigningKey(_)
+        | Event::Confirmation(_)
+        | Event::Bundle(_)
+        | Event::Tombstone(_)
+        | Event::ConsentAgent(_)
+        | Event::Consent(_) => None,
         Event::Authorization(AuthorizationEvent::Granted(granted)) => Some(of_grant(record, granted)),
         Event::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(of_revoke(record, revoked)),
         Event::Check(CheckEvent::Decided(decided)) => Some(of_check(record, decided)),
+        Event::Check(CheckEvent::TokenVerified(verified)) => Some(of_token(record, verified)),
         Event::Escalation(EscalationEvent::Resolved(resolved)) => Some(of_resolution(record, resolved)),
     }
 }
@@ -53,7 +60,9 @@ fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
     if !terms.escalation_targets.is_empty() {
         context.insert("escalation_targets", Value::Object(targets_object(&terms.escalation_targets)));
     }
-    context.insert("expires_at", granted.expires_at.to_string().as_str().into());
+    if let Some(end) = granted.expires_at {
+        context.insert("expires_at", end.to_string().as_str().into());
+    }
     if let Some(limit) = granted.budget_limit {
         context.insert("budget_limit_micros", Value::Int(limit.get()));
     }
@@ -62,6 +71,9 @@ fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
     }
     if let Some(id) = granted.replaces {
         context.insert("replaces", id.to_string().as_str().into());
+    }
+    if let Some(consent) = &granted.consent {
+        context.insert("consent_id", consent.consent_id.to_string().as_str().into());
     }
     Receipt {
         receipt_id: granted.receipt_id,
@@ -90,6 +102,9 @@ fn of_revoke<'r>(record: &Record, revoked: &'r Revoked) -> Receipt<'r> {
     }
     if let Some(notes) = &revoked.notes {
         context.insert("notes", notes.as_str().into());
+    }
+    if let Some(consent) = &revoked.consent {
+        context.insert("consent_id", consent.consent_id.to_string().as_str().into());
     }
     let superseded = revoked.superseded_by.is_some();
     Receipt {
@@ -144,6 +159,28 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
         context: Context { said: Some(&decided.context), added: context },
         policy_version: decided.policy_version.as_str(),
         policy_eval: policy_eval(decided),
+    }
+}
+
+fn of_token<'r>(record: &Record, verified: &'r TokenVerified) -> Receipt<'r> {
+    let mut context = Object::new();
+    context.insert("consent_id", verified.consent_id.to_string().as_str().into());
+    context.insert("token_id", verified.token.token_id.to_string().as_str().into());
+    context.insert("token_expires_at", verified.token.expires_at.to_string().as_str().into());
+    Receipt {
+        receipt_id: verified.receipt_id,
+        workspace_id: record.workspace_id,
+        issued_at: record.time,
+        about: About::Scope(TokenVerified::SCOPE),
+        decision: verified.decision().as_str(),
+        reason: verified.reason.as_str(),
+        authorization_id: Some(verified.authorization_id),
+        user_id: verified.user_id.as_str(),
+        agent_id: verified.agent_id.as_str(),
+        resource: None,
+        context: context.into(),
+        policy_version: verified.policy_version.as_str(),
+        policy_eval: None,
     }
 }
 

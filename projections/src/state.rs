@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::event::Event;
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, WorkspaceId};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, EscalationId, Nonce, WorkspaceId};
 use allowlog_proto::merkle::{entry, leaf};
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{IdempotencyKey, Resource};
@@ -17,6 +17,8 @@ mod authorization;
 mod bundle;
 mod check;
 mod confirmation;
+mod consent;
+mod consent_agent;
 mod escalation;
 mod request;
 mod signing_key;
@@ -30,6 +32,9 @@ use authorization::Authorizations;
 pub use authorization::{Authorization, Live, Scope};
 pub use bundle::LiveBundle;
 pub use confirmation::Question;
+use consent::Consents;
+pub use consent::{Consent, ConsentAnswer, ConsentStatus};
+pub use consent_agent::{ConsentAgent, compressed};
 pub use escalation::{Escalation, Status};
 pub use request::Answered;
 pub use signing_key::SigningKey;
@@ -47,6 +52,10 @@ pub struct State {
     questions: BTreeMap<Nonce, Question>,
     escalations: BTreeMap<(WorkspaceId, EscalationId), Escalation>,
     requests: BTreeMap<(WorkspaceId, IdempotencyKey), Answered>,
+    consent_agents: BTreeMap<(WorkspaceId, ConsentAgentId), ConsentAgent>,
+    /// Whose agents they are.
+    agent_owners: BTreeMap<ConsentAgentId, WorkspaceId>,
+    consents: Consents,
     lapses: BTreeSet<(Timestamp, Lapse)>,
     /// Records folded so far: the log sequence of the next one.
     next_sequence: u64,
@@ -60,11 +69,23 @@ enum Lapse {
     Request(WorkspaceId, IdempotencyKey),
 }
 
-stored!(State { workspaces, api_keys, authorizations, questions, escalations, requests, lapses, next_sequence });
+stored!(State {
+    workspaces,
+    api_keys,
+    authorizations,
+    questions,
+    escalations,
+    requests,
+    consent_agents,
+    agent_owners,
+    consents,
+    lapses,
+    next_sequence
+});
 
 impl State {
     /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// The state of an empty log.
     pub fn new() -> Self {
@@ -85,6 +106,8 @@ impl State {
             Event::Escalation(event) => self.apply_escalation(record, event),
             Event::Bundle(event) => self.apply_bundle(record, event),
             Event::Tombstone(event) => self.apply_tombstone(record, event),
+            Event::ConsentAgent(event) => self.apply_consent_agent(record, event),
+            Event::Consent(event) => self.apply_consent(record, event),
         }
         self.workspace_mut(record).tree.push(leaf(&entry(hash, &record.receipt)), |_, _| {});
         self.next_sequence = self.next_sequence.saturating_add(1);
@@ -144,6 +167,12 @@ impl State {
         before(&self.authorizations.by_id, workspace_id, AuthorizationId::from_bytes, end).map(|(id, authorization)| (id, &**authorization))
     }
 
+    /// When an authorization was granted: what its id says, unless a consent was asked for under that id before.
+    pub fn granted_at(&self, workspace_id: WorkspaceId, id: AuthorizationId) -> Timestamp {
+        let approved_at = self.consent_at(workspace_id, id).and_then(Consent::approved_at);
+        approved_at.or_else(|| Timestamp::from_ms(id.time_ms())).unwrap_or_default()
+    }
+
     /// How many authorizations there are, revoked ones included.
     pub fn authorizations_count(&self) -> usize {
         self.authorizations.by_id.len()
@@ -172,7 +201,7 @@ impl State {
     /// Things in it whose number grows with use: about what a snapshot takes to be written and read.
     pub fn size(&self) -> usize {
         let asked = self.questions.len().saturating_add(self.escalations.len());
-        self.authorizations.by_id.len().saturating_add(asked).saturating_add(self.requests.len())
+        self.authorizations.by_id.len().saturating_add(asked).saturating_add(self.requests.len()).saturating_add(self.consents.len())
     }
 
     /// Writes all of it into a snapshot.

@@ -5,4 +5,5 @@ pub mod allowly;
 pub mod envelope;
 pub mod fields;
 pub mod page;
+pub mod permitly;
 pub mod query;

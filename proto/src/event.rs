@@ -12,17 +12,23 @@ mod bundle;
 mod check;
 mod condition;
 mod confirmation;
+mod consent;
+mod consent_agent;
 mod escalation;
 mod signing_key;
 mod tombstone;
 mod workspace;
 
 pub use api_key::{ApiKeyEvent, Role, Style};
-pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked, Terms};
+pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked, Terms, Withdrawal};
 pub use bundle::{Bundle, BundleEvent};
-pub use check::{Budget, CheckEvent, Decided, Evaluation, Subject, Verdict};
+pub use check::{Budget, CheckEvent, Decided, Evaluation, Subject, TokenVerified, Verdict};
 pub use condition::{Condition, Scalar, Test};
 pub use confirmation::{Answer, ConfirmationEvent, ConfirmationResolved};
+pub use consent::{
+    Asked, ConsentEvent, ConsentScope, Consented, Declined, ManageLink, Minted, Risk, TokenTerms, Viewed, Visitor, Withdrawer, Withdrawn,
+};
+pub use consent_agent::{AgentTerms, ConsentAgentEvent};
 pub use escalation::{EscalationEvent, EscalationResolved, Resolution};
 pub use signing_key::SigningKeyEvent;
 pub use tombstone::TombstoneEvent;
@@ -50,15 +56,26 @@ pub enum Event {
     Bundle(BundleEvent),
     /// A resource was closed to every agent, or opened again.
     Tombstone(TombstoneEvent),
+    /// An agent that people are asked to consent to was made or changed.
+    ConsentAgent(ConsentAgentEvent),
+    /// Somebody was asked for consent, or what came of it was used.
+    Consent(ConsentEvent),
 }
 
 impl Event {
+    /// The number of the family of checks, as it is stored.
+    pub const CHECKS: u8 = 4;
+
     /// The authorization it is about, if it is about one.
     pub fn authorization_id(&self) -> Option<AuthorizationId> {
         match self {
-            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Bundle(_) | Self::Tombstone(_) => None,
+            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Bundle(_) | Self::Tombstone(_) | Self::ConsentAgent(_) => {
+                None
+            }
+            Self::Consent(event) => event.authorization_id(),
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.authorization_id),
             Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.authorization_id),
+            Self::Check(CheckEvent::TokenVerified(verified)) => Some(verified.authorization_id),
             Self::Check(CheckEvent::Decided(decided)) => match &decided.subject {
                 Subject::Unknown { .. } => None,
                 Subject::Known { authorization_id, .. } => Some(*authorization_id),
@@ -71,12 +88,18 @@ impl Event {
     /// The receipt this event leads to, if it leads to one.
     pub fn receipt_id(&self) -> Option<ReceiptId> {
         match self {
-            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Confirmation(_) | Self::Bundle(_) | Self::Tombstone(_) => {
-                None
-            }
+            Self::Workspace(_)
+            | Self::ApiKey(_)
+            | Self::SigningKey(_)
+            | Self::Confirmation(_)
+            | Self::Bundle(_)
+            | Self::Tombstone(_)
+            | Self::ConsentAgent(_)
+            | Self::Consent(_) => None,
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.receipt_id),
             Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.receipt_id),
             Self::Check(CheckEvent::Decided(decided)) => Some(decided.receipt_id),
+            Self::Check(CheckEvent::TokenVerified(verified)) => Some(verified.receipt_id),
             Self::Escalation(EscalationEvent::Resolved(resolved)) => Some(resolved.receipt_id),
         }
     }

@@ -38,10 +38,10 @@
 //! ```
 
 use crate::chain::Hash;
-use crate::event::{AuthorizationEvent, BundleEvent, CheckEvent, Event};
+use crate::event::{AuthorizationEvent, BundleEvent, CheckEvent, ConsentAgentEvent, ConsentEvent, Event};
 use crate::id::{AuthorizationId, KeyId, WorkspaceId};
 use crate::json::Value;
-use crate::limits::DEFAULT_EXPIRY_DAYS_MAX;
+use crate::limits::{DEFAULT_EXPIRY_DAYS_MAX, TOKEN_LIFE_S_MAX};
 use crate::merkle::{Tree, entry, leaf};
 use crate::money::Micros;
 use crate::note::VerifierKey;
@@ -121,7 +121,8 @@ pub struct Verdict {
     pub size: u64,
     /// Root of the tree over them.
     pub root: Hash,
-    /// Of a story: whether its first record is the grant. If it is not, what happened before is not shown.
+    /// Of a story: whether its first record is the grant, or the request for consent that led to it. If it is not, what happened before
+    /// is not shown.
     pub begins_with_grant: Option<bool>,
     /// The trusted key that signed the checkpoint.
     pub signed_by: KeyId,
@@ -406,7 +407,15 @@ fn is_written(record: &Record) -> bool {
         Event::Bundle(BundleEvent::Created(bundle)) => {
             bundle.default_expiry_days.is_none_or(|days| (1..=DEFAULT_EXPIRY_DAYS_MAX).contains(&days.into()))
         }
+        Event::Consent(ConsentEvent::Requested(asked)) => asked.metadata.is_canonical(),
+        Event::ConsentAgent(event) => match event {
+            ConsentAgentEvent::Created { public_key: (sign, _), terms, .. } => matches!(sign, 2 | 3) && is_life(terms.token_life_s),
+            ConsentAgentEvent::Changed { terms, .. } => is_life(terms.token_life_s),
+            ConsentAgentEvent::SecretRotated { generation, .. } => *generation > 0,
+        },
         Event::Authorization(AuthorizationEvent::Revoked(_))
+        | Event::Check(CheckEvent::TokenVerified(_))
+        | Event::Consent(_)
         | Event::Workspace(_)
         | Event::ApiKey(_)
         | Event::SigningKey(_)
@@ -415,6 +424,10 @@ fn is_written(record: &Record) -> bool {
         | Event::Bundle(BundleEvent::Deleted { .. })
         | Event::Tombstone(_) => true,
     }
+}
+
+fn is_life(seconds: u32) -> bool {
+    (1..=TOKEN_LIFE_S_MAX).contains(&seconds.into())
 }
 
 /// The members of a record's line by their types.

@@ -91,7 +91,7 @@ id!(
     ApiKeyId, "ak_"
 );
 id!(
-    /// A signing key: the first 16 bytes of BLAKE3 over its 32 public bytes, so an id cannot be reused for another key.
+    /// A signing key: the first 16 bytes of BLAKE3 over its public bytes, so an id cannot be reused for another key.
     KeyId, "key_"
 );
 id!(
@@ -114,6 +114,27 @@ id!(
 id!(
     /// A mark on a resource that denies every check of it.
     TombstoneId, "tmb_"
+);
+
+id!(
+    /// A request for consent: 128 bits of chance, since whoever has the link to its page may answer it.
+    ConsentId, "cr_"
+);
+id!(
+    /// An agent that people are asked to consent to.
+    ConsentAgentId, "ag_"
+);
+id!(
+    /// A consent token, its claim `jti`; the token itself is never stored.
+    TokenId, "tok_"
+);
+id!(
+    /// What a webhook tells: the same in every attempt.
+    WebhookId, "evt_"
+);
+id!(
+    /// A row of the audit list; its first 48 bits are the milliseconds of what it tells.
+    AuditId, "aud_"
 );
 
 impl WorkspaceId {
@@ -144,9 +165,22 @@ impl EscalationId {
     }
 }
 
+impl AuditId {
+    /// The row of what happened at this instant; `hash` tells it from others of the same millisecond.
+    pub fn new(time_ms: u64, hash: &[u8; 32]) -> Self {
+        let random = hash.first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        Self(Ulid::from_parts(time_ms, random).0)
+    }
+
+    /// Milliseconds since the epoch of what it tells.
+    pub const fn time_ms(self) -> u64 {
+        Ulid(self.0).timestamp_ms()
+    }
+}
+
 impl KeyId {
     /// The id of the key with these public bytes.
-    pub fn of(public_key: &[u8; 32]) -> Self {
+    pub fn of(public_key: &[u8]) -> Self {
         let mut id = [0; 16];
         for (to, from) in id.iter_mut().zip(blake3::hash(public_key).as_bytes()) {
             *to = *from;

@@ -9,6 +9,7 @@ pub mod limits;
 
 pub mod id;
 pub mod money;
+pub mod redirect;
 pub mod text;
 pub mod time;
 
@@ -25,6 +26,8 @@ pub mod key_document;
 pub mod receipt;
 pub mod signing;
 pub mod verify;
+
+pub mod token;
 
 pub mod merkle;
 pub mod note;

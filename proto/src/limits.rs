@@ -43,6 +43,31 @@ pub const CONDITION_TEXT_BYTES_MAX: usize = 256;
 /// An id as a caller writes it: opaque, only its size is bounded.
 pub const OPAQUE_ID_BYTES_MAX: usize = 256;
 
+/// An email address.
+pub const EMAIL_BYTES_MAX: usize = 320;
+/// What a person reads as the name of a scope.
+pub const SCOPE_LABEL_BYTES_MAX: usize = 256;
+/// What a person reads about a scope.
+pub const SCOPE_DESCRIPTION_BYTES_MAX: usize = 1024;
+/// An address of the internet, as text.
+pub const IP_ADDRESS_BYTES_MAX: usize = 45;
+/// What a browser calls itself.
+pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// A URL that is stored.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Scopes in one request for consent.
+pub const CONSENT_SCOPES_MAX: usize = 50;
+/// `metadata` of a request for consent, as canonical JSON: it stays in memory.
+pub const CONSENT_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Origins that an agent may send people back to.
+pub const REDIRECT_ORIGINS_MAX: usize = 32;
+/// A token as it is presented: a longer one is none of ours.
+pub const TOKEN_BYTES_MAX: usize = 60 * 1024;
+/// Agents of one workspace that people can be asked to consent to.
+pub const CONSENT_AGENTS_MAX: usize = 1000;
+/// Views of one consent page that are recorded: whoever has the link can have it viewed any number of times.
+pub const CONSENT_VIEWS_MAX: u8 = 100;
+
 /// Receipts on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 100;
 /// Receipts on one page when the caller names no number.
@@ -75,6 +100,16 @@ pub const METADATA_BYTES_MAX: usize = 256 * 1024;
 /// Nesting of `context` and `metadata`; the object itself is the first level.
 pub const CONTEXT_DEPTH_MAX: usize = 32;
 
+/// A request for consent stands for this long when the caller names no time, in seconds.
+pub const CONSENT_LIFE_S_DEFAULT: i64 = 1800;
+/// Longest time a request for consent stands, in seconds.
+pub const CONSENT_LIFE_S_MAX: i64 = 2_592_000;
+/// Life of a consent token unless the agent has another, in seconds.
+pub const TOKEN_LIFE_S_DEFAULT: u32 = 3600;
+/// Longest life of a consent token, in seconds.
+pub const TOKEN_LIFE_S_MAX: i64 = 31_536_000;
+/// A link to the page on which a person manages consents works for an hour.
+pub const MANAGE_LINK_LIFE_MS: u64 = 60 * 60 * 1000;
 /// A confirmation nonce lives 5 minutes.
 pub const NONCE_LIFE_MS: u64 = 5 * 60 * 1000;
 /// Longest life of a confirmation once given, in seconds.
@@ -118,6 +153,19 @@ pub const EVIDENCE_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 // third of its canonical size from the body; what the rest of the body holds is never longer when stored.
 const _: () = assert!(BODY_METADATA_BYTES_MAX + METADATA_BYTES_MAX / 3 * 2 + 64 * 1024 < RECORD_BYTES_MAX);
 const _: () = assert!(METADATA_BYTES_MAX >= BODY_METADATA_BYTES_MAX, "only escapes that grow can pass the limit");
+// A request for consent: each scope with its label, its description and their lengths, the metadata, and texts that are short.
+const CONSENT_SCOPE_RECORD_BYTES_MAX: usize = SCOPE_NAME_BYTES_MAX + SCOPE_LABEL_BYTES_MAX + SCOPE_DESCRIPTION_BYTES_MAX + 16;
+const _: () = assert!(
+    CONSENT_SCOPES_MAX * CONSENT_SCOPE_RECORD_BYTES_MAX
+        + CONSENT_METADATA_BYTES_MAX
+        + URL_BYTES_MAX
+        + EMAIL_BYTES_MAX
+        + USER_ID_BYTES_MAX
+        + IDEMPOTENCY_KEY_BYTES_MAX
+        + 512
+        < RECORD_BYTES_MAX
+);
+const _: () = assert!(TOKEN_BYTES_MAX < BODY_BYTES_MAX, "a token fits the body it is presented in");
 // A context is measured as compact JSON and stored in canonical form, which may be three times as long.
 const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3
     + RESOURCE_BYTES_MAX

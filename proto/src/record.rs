@@ -191,6 +191,11 @@ impl Header {
     }
 }
 
+/// The number of the family of a stored record's event, which is the first byte of its body: what can be told without decoding it.
+pub fn family(bytes: &[u8]) -> Option<u8> {
+    bytes.get(HEADER_BYTES).copied()
+}
+
 /// What headers say of a record about this authorization. The id itself stays untold.
 pub fn subject_of(authorization_id: AuthorizationId) -> [u8; 16] {
     let mut piece = [0; SUBJECT_DOMAIN.len() + 16];

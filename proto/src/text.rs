@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::event::TokenVerified;
 use crate::limits;
 
 /// A string outside its bounds.
@@ -146,3 +147,41 @@ bounded_text!(
     /// A string that a condition compares with: up to 256 bytes.
     ConditionText, 0, limits::CONDITION_TEXT_BYTES_MAX
 );
+bounded_text!(
+    /// An email address, which is merely shown: 1 to 320 bytes.
+    Email, 1, limits::EMAIL_BYTES_MAX
+);
+bounded_text!(
+    /// What a person reads as the name of a scope: 1 to 256 bytes.
+    ScopeLabel, 1, limits::SCOPE_LABEL_BYTES_MAX
+);
+bounded_text!(
+    /// What a person reads about a scope: up to 1024 bytes.
+    ScopeDescription, 0, limits::SCOPE_DESCRIPTION_BYTES_MAX
+);
+bounded_text!(
+    /// An address of the internet as a visitor's connection has it: up to 45 bytes.
+    IpAddress, 1, limits::IP_ADDRESS_BYTES_MAX
+);
+bounded_text!(
+    /// What a visitor's browser calls itself: up to 512 bytes.
+    UserAgent, 0, limits::USER_AGENT_BYTES_MAX
+);
+bounded_text!(
+    /// Where webhooks go to: up to 2048 bytes.
+    WebhookUrl, 1, limits::URL_BYTES_MAX
+);
+
+impl ScopeName {
+    /// Takes a name that a caller gives to a scope: not the one that receipts of verified tokens have, or a check of it would look
+    /// like one.
+    ///
+    /// # Errors
+    /// Names the bounds, or what the name stands for.
+    pub fn given(text: &str) -> Result<Self, String> {
+        if text == TokenVerified::SCOPE {
+            return Err("is a name the server uses".to_owned());
+        }
+        Self::new(text).map_err(|error| error.to_string())
+    }
+}

@@ -49,12 +49,15 @@ impl World {
             witnesses: None,
             accepts_rollback: true,
             search_dir: None,
+            webhook_file: None,
+            webhook_allow_private: false,
             keyring: Arc::clone(&self.keyring),
             clock: Clock::Wall,
             ids: Ids::new(chance::numbers()),
             public_url: String::new(),
             admin_token: AdminToken::of("x"),
             refuses_emails: false,
+            is_behind_proxy: false,
         };
         App::start(parts).unwrap()
     }

@@ -76,6 +76,12 @@ pub struct Serve {
     /// Whether ids of people that look like an email address are accepted: `accept` or `reject`
     #[arg(long, env = "ALLOWLOG_PII_GUARD", default_value = "accept", value_parser = ["accept", "reject"])]
     pii_guard: String,
+    /// Let webhooks go to private addresses and over plain HTTP too, as for a receiver on this machine
+    #[arg(long, env = "ALLOWLOG_WEBHOOK_ALLOW_PRIVATE", value_parser = clap::builder::BoolishValueParser::new())]
+    webhook_allow_private: bool,
+    /// Take the address of who visits a page from the last entry of `X-Forwarded-For`, which a proxy in front of the server sets
+    #[arg(long, env = "ALLOWLOG_BEHIND_PROXY", value_parser = clap::builder::BoolishValueParser::new())]
+    behind_proxy: bool,
     /// How many records lie between two snapshots, at least
     #[arg(long, env = "ALLOWLOG_SNAPSHOT_EVERY", default_value_t = SNAPSHOT_RECORDS, value_name = "RECORDS")]
     snapshot_every: u64,
@@ -161,7 +167,9 @@ impl Serve {
             }
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
-        let mut parts = Parts { witnesses, refuses_emails: self.pii_guard == "reject", snapshot_records: self.snapshot_every, ..parts };
+        let (refuses_emails, webhook_allow_private) = (self.pii_guard == "reject", self.webhook_allow_private);
+        let (is_behind_proxy, snapshot_records) = (self.behind_proxy, self.snapshot_every);
+        let mut parts = Parts { witnesses, refuses_emails, webhook_allow_private, is_behind_proxy, snapshot_records, ..parts };
         let admin_token = parts.admin_token.take_drawn();
         let has_witnesses = parts.witnesses.is_some();
         let (app, mut threads) = App::start(parts)?;
@@ -299,8 +307,13 @@ fn per_second(text: &str) -> Result<NonZeroU32, &'static str> {
 
 fn absolute_url(text: &str) -> Result<String, String> {
     let url: axum::http::Uri = text.parse().map_err(|e| format!("{e}"))?;
-    let plain = url.query().is_none() && matches!(url.scheme_str(), Some("http" | "https"));
-    if plain { Ok(text.to_owned()) } else { Err("must be an absolute http or https URL without a query".to_owned()) }
+    let is_secret = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    let plain = url.query().is_none() && matches!(url.scheme_str(), Some("http" | "https")) && !is_secret;
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an absolute http or https URL without a query and without credentials".to_owned())
+    }
 }
 
 /// An empty variable is one that is not set: so OpenTelemetry has it.

@@ -52,10 +52,45 @@ pub struct Call<T> {
 }
 
 impl<T> Call<T> {
+    /// Who calls.
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The command of a call whose retry is to see what has changed since: whatever it was named, it is decided anew.
+    pub fn fresh_command(self, action: impl FnOnce(T) -> Action) -> Command {
+        Command::Caller { credential: self.credential, request: None, action: action(self.body) }
+    }
+
     /// The command of this call.
     pub fn command(self, action: impl FnOnce(T) -> Action) -> Command {
         Command::Caller { credential: self.credential, request: self.request, action: action(self.body) }
     }
+}
+
+/// Who calls, and what the caller named the request; whatever its body is, nobody looks at it.
+pub async fn without_body(app: &App, request: Request) -> Result<Call<()>, ApiError> {
+    let credential = credential(app, request.headers());
+    let name = idempotency_key(request.headers());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    discard(request.into_body()).await;
+    let credential = credential?;
+    match name {
+        Ok(name) => {
+            let request = name.map(|name| NamedRequest::new(name, method.as_str(), uri.path(), &[]));
+            Ok(Call { credential, request, body: () })
+        }
+        Err(error) => refuse(app, credential, error).await,
+    }
+}
+
+/// Addresses of people in texts that name them, where the operator does not want any.
+pub fn refuse_email(app: &App, field: &str, text: &str) -> Result<(), ApiError> {
+    if app.refuses_emails && text.contains('@') { Err(ApiError::invalid(vec![no_email(field)])) } else { Ok(()) }
+}
+
+fn no_email(field: &str) -> FieldError {
+    FieldError::new(field, "must not be an email address; derive an id from it")
 }
 
 /// Who calls, what the caller named the request, and the parsed body. A caller without a valid key, or with one that may
@@ -139,7 +174,7 @@ fn fingerprinted(value: &Value, bytes: Bytes) -> Bytes {
 fn refuse_emails(body: &Value, people: &[&str]) -> Result<(), ApiError> {
     let is_email =
         |name: &&&str| body.as_object().and_then(|o| o.get(name)).and_then(Value::as_text).is_some_and(|text| text.contains('@'));
-    let refused = |name: &&str| FieldError::new(format!("body.{name}"), "must not be an email address; derive an id from it");
+    let refused = |name: &&str| no_email(&format!("body.{name}"));
     let fields: Vec<_> = people.iter().filter(is_email).map(refused).collect();
     if fields.is_empty() { Ok(()) } else { Err(ApiError::invalid(fields)) }
 }

@@ -16,8 +16,8 @@ use crate::telemetry;
 /// After which a caller may try again whom nothing but the moment was against.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// Any answer that is not 2xx.
-#[derive(Debug)]
+/// Any answer that is not 2xx. It travels with its response, so that a face can spell it as its API does.
+#[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
@@ -94,6 +94,11 @@ impl ApiError {
             many => format!("{} fields are invalid", many.len()),
         };
         Self { fields, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_error", message) }
+    }
+
+    /// 422: a token that may not be relied on, and why.
+    pub fn token(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
     /// 500: our fault, and a defect.
@@ -177,12 +182,14 @@ fn sentence(text: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let travelling = self.clone();
         let retry_after = self.retry_after;
         let (status, error) = self.into_parts();
         let mut response = (status, Json(Envelope { error })).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(travelling);
         response
     }
 }

@@ -148,9 +148,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, server: Server, place: 
     io.set_write_timeout(Some(server.limits.stall));
     let io = Box::pin(io);
     let ended = match server.tls.clone() {
-        None => converse(io, server, place).await,
+        None => converse(io, peer, server, place).await,
         Some(tls) => match handshake(&tls, io, &server, &place).await {
-            Ok(io) => converse(io, server, place).await,
+            Ok(io) => converse(io, peer, server, place).await,
             Err(error) => {
                 tracing::debug!(client.address = %peer, tls.error = %error, "a connection has not come about");
                 return;
@@ -209,7 +209,7 @@ impl HttpBody for Arriving {
 }
 
 /// Requests and answers of one connection, until it ends.
-async fn converse<I>(io: I, server: Server, place: Place) -> hyper::Result<()>
+async fn converse<I>(io: I, peer: SocketAddr, server: Server, place: Place) -> hyper::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -220,7 +220,7 @@ where
         let (front, place) = (front.clone(), Arc::clone(&answering));
         async move {
             let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&place))));
-            let answer = front.answer(request).await;
+            let answer = front.answer(request, peer).await;
             place.end();
             Ok::<_, Infallible>(answer)
         }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use allowlog_proto::api::envelope::Envelope;
+use allowlog_proto::api::permitly::PermitlyEnvelope;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -27,7 +28,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 /// In the order in which a reader meets them.
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 13] = [
     ("Authorizations", "What a person lets an agent do: recorded once, never changed, withdrawn at any time."),
     ("Checks", "The call before every action: may this agent do this, for this person, now?"),
     ("Confirmations", "What the user answers when a check says `confirm`."),
@@ -36,6 +37,9 @@ const TAGS: [(&str, &str); 10] = [
     ("Transparency log", "What everybody may hold a workspace's log to, in the formats of C2SP."),
     ("Bundles", "Named sets of scopes to grant from."),
     ("Tombstones", "Resources closed to every agent of the workspace."),
+    ("Consent", "The Permitly API: a person is asked on a page whether an agent may have some scopes."),
+    ("Consent agents", "Who people are asked to consent to: keys, webhooks, and where people are sent back to."),
+    ("Pages", "For people, in a browser: to answer a request for consent, and to take back what they consented to."),
     ("Documentation", "This description of the API."),
     ("Administration", "For the operator, behind the admin token: workspaces and their keys."),
 ];
@@ -57,7 +61,7 @@ one call too many is 429 with `Retry-After`.
 **What JSON Schema cannot say.** Lengths of strings are in bytes of UTF-8; `maxLength` counts characters, of which there are never more. \
 `1.0` is no integer here. An integer lies within plus or minus 2^53 - 1.
 
-**Retries.** Every `POST` and `DELETE` under `/v1` takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
+**Retries.** Every `POST` and `DELETE` under `/v1`, but the verification of a token, takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
 
 /// The document, as it is served.
 pub fn json() -> Bytes {
@@ -85,7 +89,8 @@ fn document(entries: Vec<Documented>) -> OpenApi {
     let examples = Examples::read();
     let mut envelope = Vec::new();
     Envelope::schemas(&mut envelope);
-    let mut components = ComponentsBuilder::new().schema_from::<Envelope>().schemas_from_iter(envelope);
+    PermitlyEnvelope::schemas(&mut envelope);
+    let mut components = ComponentsBuilder::new().schema_from::<Envelope>().schema_from::<PermitlyEnvelope>().schemas_from_iter(envelope);
     let mut paths = PathsBuilder::new();
     for Documented { path, method, mut entry } in entries {
         components = components.schemas_from_iter(std::mem::take(&mut entry.schemas));

@@ -57,6 +57,7 @@ async fn scrape(State(app): State<App>) -> Result<Response, ApiError> {
             lag(&app, "signing", app.store.signed()),
             lag(&app, "search", app.search.position()),
             lag(&app, "checkpoints", *app.checkpoints.position().borrow()),
+            lag(&app, "webhooks", app.webhooks.borrow().position),
         ],
         process: (process::resident_bytes(), process::open_files(), process::open_files_max()),
         disk: metrics().data().and_then(|directory| process::disk_bytes(directory)),

@@ -33,7 +33,7 @@ use crate::search::terms::{Filter, Term};
 
 /// Version of what is in the index, to be raised when records that are stored get other terms. Another one is not read:
 /// the index is built anew.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Memory for documents that are not committed; the least that tantivy takes.
 const MEMORY_BYTES: usize = 15_000_000;
 /// Neighbours are merged when together they hold so many times the largest of them: so there are few segments, and
@@ -338,6 +338,13 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// How many documents within the range the filter wants.
+    pub(super) fn count(&self, filter: &Filter, range: &Range<u64>) -> Result<u64, IndexError> {
+        let wanted = self.wanted(filter);
+        let counts = self.segments.iter().map(|segment| segment.count(&wanted, segment.documents(filter, range)));
+        counts.sum()
+    }
+
     fn wanted(&self, filter: &Filter) -> Vec<tantivy::Term> {
         let Some((field, _)) = &self.source else { return Vec::new() };
         filter.terms().iter().map(|term| tantivy::Term::from_field_bytes(*field, &term.key())).collect()
@@ -377,6 +384,16 @@ impl Segment {
             hit = lists.seek(hit.saturating_add(1));
         }
         Ok(())
+    }
+
+    fn count(&self, wanted: &[tantivy::Term], documents: Range<DocId>) -> Result<u64, IndexError> {
+        let Some(mut lists) = self.lists(wanted)? else { return Ok(0) };
+        let (mut count, mut hit) = (0_u64, lists.seek(documents.start));
+        while hit < documents.end {
+            count = count.saturating_add(1);
+            hit = lists.seek(hit.saturating_add(1));
+        }
+        Ok(count)
     }
 
     fn last(&self, wanted: &[tantivy::Term], documents: Range<DocId>, want: usize, found: &mut Vec<u64>) -> Result<(), IndexError> {

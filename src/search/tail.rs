@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use allowlog_proto::chain::Hash;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::record::Record;
 
@@ -12,11 +13,13 @@ use crate::search::terms::Filter;
 /// Records read first when reading backwards; each further piece is twice as long.
 const WINDOW: u64 = 512;
 
-/// A record that leads to a receipt that is wanted.
+/// A record that leads to what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
     /// Its place in the log.
     pub sequence: u64,
+    /// Its hash.
+    pub hash: Hash,
     /// What it says.
     pub record: Record,
 }
@@ -24,6 +27,11 @@ pub struct Hit {
 /// The first hits of a range of the log, at most `want`.
 pub(super) fn first(store: &dyn Store, filter: &Filter, range: Range<u64>, want: usize) -> Result<Vec<Hit>, StoreError> {
     matching(store, filter, range).take(want).collect()
+}
+
+/// How many hits a range of the log has.
+pub(super) fn count(store: &dyn Store, filter: &Filter, range: Range<u64>) -> Result<u64, StoreError> {
+    matching(store, filter, range).try_fold(0_u64, |count, hit| hit.map(|_| count.saturating_add(1)))
 }
 
 /// The last hits of a range of the log, at most `want`, the last one first.
@@ -57,13 +65,13 @@ pub(super) fn at(store: &dyn Store, sequences: &[u64]) -> Result<Vec<Hit>, Store
         let records: Vec<_> = frame.records().map_err(|e| damaged(*next, e.to_string()))?.collect();
         let bytes_at = |sequence: u64| {
             let place = sequence.checked_sub(frame.header().first_sequence)?;
-            usize::try_from(place).ok().and_then(|place| records.get(place)).map(|(bytes, _)| *bytes)
+            usize::try_from(place).ok().and_then(|place| records.get(place)).copied()
         };
         let here = rest.iter().map_while(|sequence| Some((*sequence, bytes_at(*sequence)?)));
         let before = hits.len();
-        for (sequence, bytes) in here {
+        for (sequence, (bytes, hash)) in here {
             let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
-            hits.push(Hit { sequence, record });
+            hits.push(Hit { sequence, hash, record });
         }
         let read = hits.len().saturating_sub(before);
         rest = rest.get(read..).filter(|_| read > 0).ok_or_else(|| missing(*next))?;
@@ -90,11 +98,11 @@ fn of_frame(frame: &Frame, filter: &Filter, range: Range<u64>) -> Result<Vec<Hit
     }
     let mut hits = Vec::new();
     let records = frame.records().map_err(|e| damaged(header.first_sequence, e.to_string()))?;
-    for (sequence, (bytes, _)) in (header.first_sequence..).zip(records) {
+    for (sequence, (bytes, hash)) in (header.first_sequence..).zip(records) {
         if range.contains(&sequence) {
             let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
             if filter.matches(&record) {
-                hits.push(Hit { sequence, record });
+                hits.push(Hit { sequence, hash, record });
             }
         }
     }

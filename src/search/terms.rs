@@ -1,5 +1,7 @@
-//! What a receipt can be found by. The index is filled and the log is filtered by the same terms, so that they agree.
+//! What a receipt can be found by, and a row of the audit list. The index is filled and the log is filtered by the same terms, so that
+//! they agree.
 
+use allowlog_projections::audit;
 use allowlog_projections::receipts::receipt;
 use allowlog_proto::event::{CheckEvent, Event};
 use allowlog_proto::id::WorkspaceId;
@@ -24,6 +26,12 @@ pub enum Facet {
     Event,
     /// As in the receipt.
     Decision,
+    /// Every row of the audit list has it, and nothing else; its value is empty.
+    Audit,
+    /// The kind of a row of the audit list.
+    AuditEvent,
+    /// The consent that such a row is about.
+    ConsentId,
 }
 
 /// Begins the term that every receipt of a workspace has.
@@ -40,6 +48,9 @@ impl Facet {
             Self::Scope => 5,
             Self::Event => 6,
             Self::Decision => 7,
+            Self::Audit => 8,
+            Self::AuditEvent => 9,
+            Self::ConsentId => 10,
         }
     }
 }
@@ -65,9 +76,19 @@ impl Term {
     }
 }
 
-/// The terms a record is found by; none if it leads to no receipt.
+/// The terms a record is found by; none if it is in no list.
 pub(super) fn terms(record: &Record) -> Option<Vec<Term>> {
-    let receipt = receipt(record)?;
+    let mut terms = of_receipt(record);
+    if let Some((kind, consent_id)) = audit::kind(&record.event) {
+        let term = |facet: Facet, value: &str| Term::new(facet.tag(), record.workspace_id, value);
+        terms.extend([term(Facet::Audit, ""), term(Facet::AuditEvent, kind)]);
+        terms.extend(consent_id.map(|id| term(Facet::ConsentId, &id.to_string())));
+    }
+    (!terms.is_empty()).then_some(terms)
+}
+
+fn of_receipt(record: &Record) -> Vec<Term> {
+    let Some(receipt) = receipt(record) else { return Vec::new() };
     let term = |facet: Facet, value: &str| Term::new(facet.tag(), record.workspace_id, value);
     let mut terms = vec![
         Term::new(ANY, record.workspace_id, ""),
@@ -83,7 +104,7 @@ pub(super) fn terms(record: &Record) -> Option<Vec<Term>> {
     if let Event::Check(CheckEvent::Decided(decided)) = &record.event {
         terms.extend(decided.session_id.as_ref().map(|id| term(Facet::SessionId, id.as_str())));
     }
-    Some(terms)
+    terms
 }
 
 /// Which receipts of one workspace are wanted: those with every facet asked for, within the times.
@@ -130,9 +151,9 @@ impl Filter {
         self.to.is_none_or(|to| time_ms < to.as_ms())
     }
 
-    /// Whether the record leads to a receipt that is wanted.
+    /// Whether the record leads to what is wanted.
     pub(super) fn matches(&self, record: &Record) -> bool {
-        self.is_in_time(record) && terms(record).is_some_and(|terms| self.terms.iter().all(|wanted| terms.contains(wanted)))
+        self.is_in_time(record) && terms(record).is_some_and(|terms| self.terms().iter().all(|wanted| terms.contains(wanted)))
     }
 
     /// Whether the index is right to point to the record.

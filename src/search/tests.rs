@@ -63,7 +63,7 @@ impl World {
                 let hash = frame.push(&record).unwrap();
                 self.chain.extend(&record, hash);
                 if record.event.receipt_id().is_some() {
-                    self.hits.push(Hit { sequence: self.chain.next_sequence() - 1, record });
+                    self.hits.push(Hit { sequence: self.chain.next_sequence() - 1, hash, record });
                 }
             }
             let frame = frame.seal(first, self.chain.frame_hash()).unwrap();
@@ -92,17 +92,18 @@ impl World {
                     requires_escalation_for: Vec::new(),
                     escalation_targets: Vec::new(),
                 },
-                expires_at: Timestamp::MAX,
+                expires_at: Some(Timestamp::MAX),
                 budget_limit: None,
                 bundle_id: None,
                 replaces: None,
                 metadata: CanonicalObject::default(),
                 policy_version,
+                consent: None,
             }))),
             kind => {
                 let subject = match kind {
                     3 => Subject::Unknown { asked: OpaqueId::new("x").unwrap() },
-                    _ => Subject::Known { authorization_id, user_id, agent_id, expires_at: Timestamp::MAX },
+                    _ => Subject::Known { authorization_id, user_id, agent_id, expires_at: Some(Timestamp::MAX) },
                 };
                 let (resource, session) = (self.random(6), self.random(4));
                 Event::Check(CheckEvent::Decided(Arc::new(Decided {
@@ -368,9 +369,9 @@ fn an_index_that_says_another_version_is_built_anew() {
     let meta = directory.path().join("meta.json");
     let text = fs::read_to_string(&meta).unwrap();
     let payload = |mark: &str| format!(r#""payload": "{mark}"#);
-    assert!(text.contains(&payload("2 ")), "{text}");
-    for other in ["1 ", "", "2", "2 x "] {
-        fs::write(&meta, text.replace(&payload("2 "), &payload(other))).unwrap();
+    assert!(text.contains(&payload("3 ")), "{text}");
+    for other in ["2 ", "", "3", "3 x "] {
+        fs::write(&meta, text.replace(&payload("3 "), &payload(other))).unwrap();
         assert!(Index::open(directory.path()).is_err(), "{other}");
     }
     world.follow(Some(directory.path())).index();

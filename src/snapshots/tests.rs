@@ -97,7 +97,7 @@ impl World {
         for event in decided.events {
             let request = match command {
                 Command::Caller { request, .. } => request.clone(),
-                Command::Operator(_) => None,
+                Command::Operator(_) | Command::Visitor { .. } => None,
             };
             let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
             let hash = frame.push(&record).unwrap();

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{LazyLock, OnceLock};
 
-use allowlog_projections::command::{Action, Command, Operation};
+use allowlog_projections::command::{Action, Command, Operation, Visit};
 use allowlog_projections::decide::Outcome;
 use allowlog_proto::reason::{Decision, Reason};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -49,6 +49,9 @@ pub struct Metrics {
     pub journal_sync_seconds: Histogram,
     /// Signing what one frame holds.
     pub signing_batch_seconds: Histogram,
+    /// Webhooks that were neither delivered nor given up.
+    pub webhooks_pending: Gauge,
+    webhook_deliveries: Family<DeliveryLabels, Counter>,
     replayed_records: Gauge,
     replay_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
     data: OnceLock<PathBuf>,
@@ -132,6 +135,35 @@ struct KindLabels {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    result: &'static str,
+}
+
+/// What came of an attempt to deliver a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// It was taken.
+    Delivered,
+    /// It is tried again.
+    Failed,
+    /// It was not taken either, and was the last.
+    GivenUp,
+}
+
+impl DeliveryResult {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::GivenUp];
+
+    const fn labels(self) -> DeliveryLabels {
+        let result = match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+        };
+        DeliveryLabels { result }
+    }
+}
+
 impl EncodeLabelValue for CommandResult {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         let text = match self {
@@ -170,6 +202,8 @@ impl Metrics {
             commit_bytes: Histogram::new(BYTES),
             journal_sync_seconds: seconds(),
             signing_batch_seconds: seconds(),
+            webhooks_pending: Gauge::default(),
+            webhook_deliveries: Family::default(),
             replayed_records: Gauge::default(),
             replay_seconds: Gauge::default(),
             data: OnceLock::new(),
@@ -178,6 +212,9 @@ impl Metrics {
             for decision in decisions(*reason) {
                 new.checks.counter(*decision, *reason);
             }
+        }
+        for result in DeliveryResult::ALL {
+            drop(new.webhook_deliveries.get_or_create(&result.labels()));
         }
         new.register();
         new
@@ -197,6 +234,8 @@ impl Metrics {
         r.register("allowlog_commit_bytes", "Bytes of the frame of one commit", self.commit_bytes.clone());
         r.register("allowlog_journal_sync_seconds", "fdatasync of the journal", self.journal_sync_seconds.clone());
         r.register("allowlog_signing_batch_seconds", "Signing the receipts of one frame", self.signing_batch_seconds.clone());
+        r.register("allowlog_webhooks_pending", "Webhooks neither delivered nor given up", self.webhooks_pending.clone());
+        r.register("allowlog_webhook_deliveries", "Attempts to deliver a webhook, and what came of them", self.webhook_deliveries.clone());
         r.register("allowlog_replayed_records", "Records replayed by this start", self.replayed_records.clone());
         r.register("allowlog_replay_seconds", "How long the replay of this start took", self.replay_seconds.clone());
         let started = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
@@ -220,6 +259,11 @@ impl Metrics {
         self.commit_append_seconds.observe(appending.seconds());
         self.commit_records.observe(as_float(records));
         self.commit_bytes.observe(as_float(size(bytes)));
+    }
+
+    /// Counts an attempt to deliver a webhook.
+    pub fn webhook_attempted(&self, result: DeliveryResult) {
+        self.webhook_deliveries.get_or_create(&result.labels()).inc();
     }
 
     /// Counts an answered request. The route is a template of ours, never a path.
@@ -354,6 +398,19 @@ pub const fn kind(command: &Command) -> &'static str {
             Action::DeleteBundle(_) => "delete_bundle",
             Action::PlaceTombstone(_) => "place_tombstone",
             Action::LiftTombstone(_) => "lift_tombstone",
+            Action::Ask(..) => "ask_for_consent",
+            Action::WithdrawConsent(_) => "withdraw_consent",
+            Action::MintToken(_) => "mint_token",
+            Action::VerifyToken { .. } => "verify_token",
+            Action::CreateManageLink(_) => "create_manage_link",
+            Action::CreateConsentAgent(..) => "create_consent_agent",
+            Action::ChangeConsentAgent(..) => "change_consent_agent",
+            Action::RotateWebhookSecret(_) => "rotate_webhook_secret",
+        },
+        Command::Visitor { visit, .. } => match visit {
+            Visit::View(_) => "view_consent",
+            Visit::Answer { .. } => "answer_consent",
+            Visit::Withdraw { .. } => "withdraw_own_consent",
         },
     }
 }

@@ -75,6 +75,8 @@ def of_command(folder):
         keys = ["--keys", folder / "keys.json"]
         for expected, said, arguments in [
             (0, '"begins_with_grant": true', [story, "--trust", *trust]),
+            (0, '"begins_with_grant": true', [folder / "evidence" / "story_of_a_consent.jsonl", "--trust", *trust]),
+            (0, '"begins_with_grant": false', [folder / "evidence" / "story_of_a_consent_after_its_grant.jsonl", "--trust", *trust]),
             (0, '"begins_with_grant": false', [folder / "evidence" / "story_after_its_grant.jsonl", "--trust", *trust]),
             (1, "wrong_subject at record 7", [folder / "evidence" / "story_shows_check_of_another.jsonl", "--trust", *trust]),
             (1, "untrusted_checkpoint", [story, "--trust", "key_" + "0" * 26]),

@@ -16,12 +16,12 @@ STRINGS = "version receipt_id workspace_id issued_at decision reason user_id age
 NEEDED = {*STRINGS, "resource", "context", "authorization_id", "signature"}
 PAIRS = {"authorization.create": "granted", "authorization.revoke": "revoked", "escalation.resolve": "approved rejected"}
 HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"}
-EVENTS = [["workspace created", "workspace changed"], ["api key created", "api key revoked"], ["signing key activated"], ["granted", "revoked"], ["check"]]
-EVENTS += [["confirmation answered"], ["escalation resolved"], ["bundle created", "bundle deleted"], ["tombstone placed", "tombstone lifted"]]
+EVENTS = [row.split(", ") for row in """workspace created, workspace changed; api key created, api key revoked; signing key activated; granted, revoked; check, token verified; \
+confirmation answered; escalation resolved; bundle created, bundle deleted; tombstone placed, tombstone lifted; agent created, agent changed, webhook secret rotated; \
+consent requested, viewed, declined, withdrawn, token minted, manage link created""".split("; ")]
 TIME = r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))"
 NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:[^\0-\x1f]+\n)*)\n((?:— [^\s+\0-\x1f\x7f-\x9f]+ \S+\n){1,100})"
 PROOF = r"c2sp.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9][0-9]{0,19})((?:\n\S+)*)\n\n(.*)"
-
 class Fault(Exception):
     code, why, index = (property(lambda self, place=place: self.args[place]) for place in range(3))
 def need(holds, code, why, index=None):
@@ -190,7 +190,7 @@ def ids_of(body):
     """Receipt id and authorization id of a body, b"" where it names none; None if its fixed part is not there."""
     family, variant = [*body[:2], 99][:2]
     if family >= len(EVENTS) or variant >= len(EVENTS[family]) or family == 2 and number(body[50:]) > TIME_MAX: return None
-    at = {3: (2, 18), 4: {b"\0": (2, 0), b"\1": (2, 19)}.get(body[18:19]), 5: (0, 18), 6: (2, 34)}.get(family, (0, 0))
+    at = {3: (2, 18), 4: (2, 18) if variant else {b"\0": (2, 0), b"\1": (2, 19)}.get(body[18:19]), 5: (0, 18), 6: (2, 34), 10: (0, 18 * (variant < 5))}.get(family, (0, 0))
     return [body[place : place + 16] if place else b"" for place in at] if at and len(body) >= (max(at) and max(at) + 16) else None
 def hash_of(record, body_hash): return blake3(b"allowlog.record.v3\n" + record[:113] + body_hash).digest()
 def open_head(head, trust, witnesses, quorum):
@@ -266,7 +266,7 @@ def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
     subtrees += zip(widths(end, checkpoint.size), map(unbase, head["after"]))
     need(root_of(subtrees) == checkpoint.root, "wrong_root", "these records are not those of the checkpoint")
     proved = {name: head[name] for name in ("workspace_id", "authorization_id", "first", "end")} | {"size": checkpoint.size, "witnesses": signers}
-    return proved | {"begins_with_grant": (begin or b"")[:2] == b"\3\0", "reaches_the_end": end == checkpoint.size}
+    return proved | {"begins_with_grant": (begin or b"")[:2] in (b"\3\0", b"\n\0"), "reaches_the_end": end == checkpoint.size}
 def tell(own, fields, receipt):
     context, body = receipt.get("context", {}), fields[5]
     words = [repr(receipt[name])[1:-1] for name in ("decision", "scope", "resource", "reason", "user_id", "agent_id") if receipt.get(name)]

@@ -15,4 +15,5 @@ mod search;
 mod secrets;
 mod telemetry;
 mod tls;
+mod webhooks;
 mod witness;

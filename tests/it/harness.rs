@@ -77,6 +77,8 @@ impl Server {
     }
 
     async fn start_from(store: Arc<dyn Store>, change: impl FnOnce(&mut Parts)) -> Self {
+        // As the command line does, before anything speaks TLS.
+        http::tls::install();
         let keyring_directory = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::open(keyring_directory.path().to_owned(), &MasterKey::ephemeral()).unwrap());
         let trees_directory = tempfile::tempdir().unwrap();
@@ -91,12 +93,15 @@ impl Server {
             witnesses: None,
             accepts_rollback: false,
             search_dir: None,
+            webhook_file: None,
+            webhook_allow_private: false,
             keyring,
             clock: clock.clone(),
             ids: Ids::new(chance::numbers()),
             public_url: "https://allow.example/".to_owned(),
             admin_token: AdminToken::of(ADMIN_TOKEN),
             refuses_emails: false,
+            is_behind_proxy: false,
         };
         change(&mut parts);
         let (app, threads) = App::start(parts).unwrap();
@@ -154,6 +159,27 @@ impl Server {
             request = request.header("content-type", "application/json");
         }
         send(&self.router, request.body(Body::from(body.unwrap_or_default())).unwrap()).await
+    }
+
+    /// A call that says what it takes.
+    pub async fn send_accepting(&self, accept: &str, method: Method, path: &str) -> Reply {
+        let mut request = self.request(method, path);
+        request.headers_mut().insert("accept", accept.parse().unwrap());
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        send(&self.router, request).await
+    }
+
+    /// A page, as a person gets it.
+    pub async fn page(&self, path: &str) -> Reply {
+        send(&self.router, Request::get(path).header("user-agent", "Browser/1.0").body(Body::empty()).unwrap()).await
+    }
+
+    /// A form, as a browser sends it.
+    pub async fn send_form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        // Nothing in these fields needs an escape.
+        let form = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        let request = Request::post(path).header("user-agent", "Browser/1.0").header("content-type", "application/x-www-form-urlencoded");
+        send(&self.router, request.body(Body::from(form)).unwrap()).await
     }
 
     /// A call in an API's own name: with the key of its retry.
@@ -235,6 +261,28 @@ pub async fn send(router: &Router, request: Request<Body>) -> Reply {
 impl Reply {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// The token that the first form of a page brings back.
+    #[track_caller]
+    pub fn csrf(&self) -> String {
+        let (_, rest) = self.text.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("no form: {}", self.text));
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    /// Status and error code of the Permitly API, and what is wrong with which fields.
+    #[track_caller]
+    pub fn permitly_error(&self) -> (u16, String, Vec<String>) {
+        let json = self.json();
+        assert_eq!(json.as_object().unwrap().len(), 1, "{}", self.text);
+        let error = json["error"].as_object().unwrap();
+        assert!(error.keys().all(|k| ["code", "message", "errors"].contains(&k.as_str())), "{}", self.text);
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        let fields = error.get("errors").map(|errors| errors.as_object().unwrap().clone()).unwrap_or_default();
+        for told in fields.values() {
+            assert!(told.as_array().unwrap().iter().all(|told| told.as_str().is_some_and(|text| !text.is_empty())), "{}", self.text);
+        }
+        (self.status.as_u16(), error["code"].as_str().unwrap().to_owned(), fields.keys().cloned().collect())
     }
 
     /// Status and error code, of an answer in the envelope and nothing but the envelope.

@@ -18,8 +18,11 @@ mod faults;
 mod limits;
 mod listener;
 mod openapi;
+mod pages;
+mod permitly;
 mod story;
 mod verify;
+mod webhooks;
 mod witness;
 
 // Chance that can be repeated is drawn as in the core's own tests.

@@ -63,7 +63,7 @@ fn it_is_whole() {
     for (kind, components) in document()["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes") {
         for name in components.as_object().unwrap().keys() {
             // No operation is asked with a method it does not take, or under a path that is none.
-            let is_for_readers = ["NotFound", "MethodNotAllowed"].contains(&name.as_str());
+            let is_for_readers = ["NotFound", "MethodNotAllowed"].contains(&name.trim_start_matches("Permitly"));
             assert!(is_for_readers || referred.contains(format!("#/components/{kind}/{name}").as_str()), "nobody refers to {kind}/{name}");
         }
     }
@@ -84,17 +84,31 @@ fn every_operation_says_all_there_is_to_say() {
         let in_template: Vec<&str> = path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(in_path, in_template, "{method} {path}");
         assert!(named.contains(&("header", "X-Request-Id")), "{method} {path}");
-        let leaves_an_event = path.starts_with("/v1/") && method != "get";
-        assert_eq!(named.contains(&("header", "Idempotency-Key")), leaves_an_event, "{method} {path}");
+        // A token is looked at anew each time.
+        let has_retries = path.starts_with("/v1/") && method != "get" && path != "/v1/consent/verify";
+        assert_eq!(named.contains(&("header", "Idempotency-Key")), has_retries, "{method} {path}");
         let security = match path {
-            "/v1/openapi.json" | "/docs" | "/docs/{file}" | "/verify" | "/verify/{file}" | "/v1/workspaces/{id}/keys" => "[]",
-            _ if path.starts_with("/tlog/") => "[]",
+            "/v1/openapi.json"
+            | "/docs"
+            | "/docs/{file}"
+            | "/verify"
+            | "/verify/{file}"
+            | "/pages/style.css"
+            | "/v1/workspaces/{id}/keys" => "[]",
+            "/v1/consent-agents/{id}/jwks.json" => "[]",
+            _ if ["/tlog/", "/c/", "/manage/"].iter().any(|begin| path.starts_with(begin)) => "[]",
             _ if path.starts_with("/admin/") => r#"[{"admin_token":[]}]"#,
             _ => r#"[{"api_key":[]}]"#,
         };
         assert_eq!(value["security"].to_string(), security, "{method} {path}");
         let responses = value["responses"].as_object().unwrap();
-        assert_eq!(responses.keys().filter(|status| status.starts_with('2')).count(), 1, "{method} {path}");
+        let is_page = ["/c/", "/manage/"].iter().any(|begin| path.starts_with(begin));
+        // Clients that take nothing but JSON get another answer to the same; a form leads on, unless it may not lead there any more.
+        let has_two = [("/v1/consent/{id}", "delete"), ("/c/{id}", "post")].contains(&(path, method));
+        let answers = responses.keys().filter(|status| status.starts_with(['2', '3'])).count();
+        assert_eq!(answers, if has_two { 2 } else { 1 }, "{method} {path}");
+        // Whatever stands in the query of a page, the page is shown.
+        assert!(!(is_page && method == "get" && responses.contains_key("422")), "{path}");
         for (status, response) in responses {
             let response = resolved(response);
             assert!(response["headers"].get("X-Request-Id").is_some(), "{method} {path} {status}");
@@ -105,7 +119,12 @@ fn every_operation_says_all_there_is_to_say() {
                 assert!(given.all(|name| target.path.contains(&format!("{{{name}}}"))), "{method} {path}: {link}");
             }
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
-            assert_eq!(schema == "#/components/schemas/Envelope", !status.starts_with('2'), "{method} {path} {status}");
+            let is_permitly = ["/v1/consent", "/v1/audit"].iter().any(|begin| path.starts_with(begin));
+            let envelope = if is_permitly { "#/components/schemas/PermitlyEnvelope" } else { "#/components/schemas/Envelope" };
+            let is_error = !status.starts_with(['2', '3']);
+            let has_page = response["content"].get("text/html").is_some();
+            assert_eq!(schema == envelope, is_error && !has_page, "{method} {path} {status}");
+            assert!(!has_page || is_page || !is_error, "{method} {path} {status}");
             assert_eq!(
                 response["headers"].get("Retry-After").is_some(),
                 ["429", "503"].contains(&status.as_str()),

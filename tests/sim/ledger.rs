@@ -22,8 +22,9 @@ use allowlog_proto::record::Record;
 use allowlog_proto::time::Timestamp;
 
 use crate::Tally;
+use crate::answer::{Answer, real_answer};
 use crate::life::{Asked, Item, Told};
-use crate::model::{Answer, Model, real_answer};
+use crate::model::Model;
 use crate::retold;
 use crate::run::Ended;
 
@@ -47,6 +48,19 @@ pub(crate) const ANSWERED: &[&str] = &[
     "closed",
     "opened",
     "changed",
+    "asked for consent",
+    "asked for consent, with the default agent",
+    "viewed",
+    "consented",
+    "declined",
+    "withdrawn unanswered",
+    "withdrawn again",
+    "token minted",
+    "token good",
+    "token of a consent taken back",
+    "token expired",
+    "consent taken back",
+    "agent",
 ];
 
 pub(crate) struct Ledger {
@@ -375,10 +389,12 @@ impl Ledger {
             Answer::Placed => "closed",
             Answer::Lifted(_) => "opened",
             Answer::Changed { .. } => "changed",
+            Answer::Revoked(Some(_)) => "consent taken back",
+            Answer::Consent(answer) => answer.as_str(),
             Answer::Operated
             | Answer::Rotated(_)
             | Answer::Created(..)
-            | Answer::Revoked
+            | Answer::Revoked(None)
             | Answer::Approved(_)
             | Answer::Declined
             | Answer::Resolved { .. } => return,
@@ -398,6 +414,7 @@ impl Ledger {
 
     fn judge_read(&mut self, state: Result<State, Failure>) {
         assert!(state.as_ref() == Ok(&self.known.state), "a read sees what the log says in its place: {state:?}");
+        self.model.assert_consents_are(&self.known.state, self.floor);
         self.say("read");
     }
 

@@ -74,8 +74,13 @@ impl Life {
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
         let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), &replayed.state);
-        // Chance at its worst: time alone keeps the ids of two lives apart.
-        let ids = Ids::new(|| 0);
+        // Chance at its worst: time alone keeps the ids of two lives apart. What is nothing but chance counts on, in the bits that
+        // no other id has any use for: from the records there are, so that no life draws what an earlier one has left.
+        let mut drawn = u128::from(replayed.chain.next_sequence()) << 20;
+        let ids = Ids::new(move || {
+            drawn += 1;
+            drawn << 80
+        });
         let writer = Writer::new(
             Arc::clone(&store) as _,
             clock.clone(),

@@ -24,8 +24,14 @@ mod retold;
 mod run;
 
 // The core's own tests hold the model and draw the commands; what one of them learns the other knows.
+#[path = "../../projections/tests/decisions/answer.rs"]
+mod answer;
 #[path = "../../projections/tests/decisions/commands.rs"]
 mod commands;
+#[path = "../../projections/tests/decisions/consent_commands.rs"]
+mod consent_commands;
+#[path = "../../projections/tests/decisions/consent_model.rs"]
+mod consent_model;
 #[path = "../../projections/tests/decisions/dice.rs"]
 mod dice;
 #[path = "../../projections/tests/decisions/interpreter.rs"]

@@ -3,10 +3,11 @@
 use allowlog_projections::command::{Command, NewApiKey, Operation};
 use allowlog_projections::decide::{ApiKeyCreated, ApiKeyRevoked, Outcome, SigningKeyRotated, WorkspaceChanged, WorkspaceCreated};
 use allowlog_projections::state::{ApiKey, State};
-use allowlog_proto::event::{ApiKeyEvent, Event, SigningKeyEvent, WorkspaceEvent};
+use allowlog_proto::event::{ApiKeyEvent, ConsentEvent, Event, SigningKeyEvent, WorkspaceEvent};
 use allowlog_proto::record::Record;
 
-use crate::model::Answer;
+use crate::answer::Answer;
+use crate::consent_model::ConsentAnswer;
 
 /// How many records the command leaves that is answered so.
 pub(crate) fn records_of(command: &Command, answer: &Answer) -> usize {
@@ -15,13 +16,17 @@ pub(crate) fn records_of(command: &Command, answer: &Answer) -> usize {
         | Answer::Invalid(_)
         | Answer::Resolved { again: true, .. }
         | Answer::Changed { stored: false, .. }
-        | Answer::Again { .. } => 0,
+        | Answer::Again { .. }
+        | Answer::Consent(ConsentAnswer::Viewed { counted: false } | ConsentAnswer::Withdrawn { again: true }) => 0,
+        // With the default agent.
+        Answer::Consent(ConsentAnswer::Asked { agent: None, .. }) => 2,
         Answer::Operated if matches!(command, Command::Operator(Operation::CreateWorkspace { .. })) => 3,
         Answer::Operated
         | Answer::Changed { stored: true, .. }
         | Answer::Rotated(_)
         | Answer::Created(..)
-        | Answer::Revoked
+        | Answer::Revoked(_)
+        | Answer::Consent(_)
         | Answer::Approved(_)
         | Answer::Declined
         | Answer::Bundled
@@ -74,6 +79,7 @@ pub(crate) fn outcome(records: &[Record], state: &State) -> Outcome {
         Event::SigningKey(SigningKeyEvent::Activated { key_id, active_from, .. }) => {
             Outcome::SigningKeyRotated(SigningKeyRotated { key_id: *key_id, active_from: *active_from })
         }
+        Event::Consent(ConsentEvent::Viewed(_)) => Outcome::ConsentViewed(first.workspace_id),
         other => panic!("{other:?} begins no command of an operator"),
     }
 }

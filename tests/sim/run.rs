@@ -118,6 +118,7 @@ impl<'k> Run<'k> {
         self.life.sign();
         audit::log(&self.life.store, &self.ledger.known);
         audit::names(&self.life.store, &self.ledger.model);
+        self.ledger.model.assert_consents_are(&self.ledger.known.state, self.ledger.floor);
         let checks = audit::checks(&self.life.store);
         self.ledger.count_many("check decided again", checks);
         let (verified, unsigned) = audit::receipts(&self.life.store, self.keys, &self.ledger.known.state, self.ledger.floor);

@@ -97,7 +97,7 @@ impl Scene<'_> {
         if authorization.revoked_at.is_some() {
             return ruling.deny(Reason::AuthorizationRevoked);
         }
-        if now >= authorization.expires_at {
+        if authorization.is_expired(now) {
             return ruling.deny(Reason::AuthorizationExpired);
         }
         let Some((place, scope)) = granted else {

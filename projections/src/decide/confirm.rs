@@ -22,13 +22,13 @@ pub(super) fn confirm(
     let found = nonce.and_then(|nonce| Some((nonce, state.question(workspace_id, nonce)?)));
     let Some((nonce, (question, authorization))) = found else { return Err(gone) };
     // A revoke kills what is open; past the authorization's end a confirmation could not live a millisecond.
-    if now >= question.expires_at || authorization.revoked_at.is_some() || now >= authorization.expires_at {
+    if now >= question.expires_at || authorization.revoked_at.is_some() || authorization.is_expired(now) {
         return Err(gone);
     }
     let answer = if body.approved {
         Answer::Approved {
             confirmation_id: AuthorizationId::from_bytes(ids.mint(now)),
-            expires_at: now.saturating_add_ms(body.ttl_ms).min(authorization.expires_at),
+            expires_at: now.saturating_add_ms(body.ttl_ms).min(authorization.expires_at.unwrap_or(Timestamp::MAX)),
         }
     } else {
         Answer::Declined

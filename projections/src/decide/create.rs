@@ -48,12 +48,13 @@ pub(super) fn create(
         authorization_id: AuthorizationId::from_bytes(ids.mint(now)),
         user_id: body.user_id.clone(),
         terms: terms.clone(),
-        expires_at,
+        expires_at: Some(expires_at),
         budget_limit: body.budget_limit,
         bundle_id,
         replaces,
         metadata: body.metadata.clone(),
         policy_version: PolicyVersion::CURRENT,
+        consent: None,
     };
     let event = Event::Authorization(AuthorizationEvent::Granted(Box::new(granted)));
     Ok(Decided::answered_by(workspace_id, vec![event], now))

@@ -180,7 +180,10 @@ impl<'a> Scene<'a> {
                 None => "not revoked".to_owned(),
             },
             Reason::AuthorizationExpired => match self.authorization {
-                Some(a) => format!("now {now}, expires at {}", a.expires_at),
+                Some(a) => match a.expires_at {
+                    Some(end) => format!("now {now}, expires at {end}"),
+                    None => format!("now {now}, expires never"),
+                },
                 None => "nothing that could expire".to_owned(),
             },
             Reason::ScopeNotAuthorized => self.saw_scope(),

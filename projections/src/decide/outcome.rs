@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use allowlog_proto::event::{
-    Answer, AuthorizationEvent, Bundle, BundleEvent, CheckEvent, ConfirmationEvent, Decided as ScopeDecided, EscalationEvent, Event,
-    Granted, Resolution, TombstoneEvent,
+    Answer, AuthorizationEvent, Bundle, BundleEvent, CheckEvent, ConfirmationEvent, ConsentAgentEvent, ConsentEvent,
+    Decided as ScopeDecided, EscalationEvent, Event, Granted, ManageLink, Minted, Resolution, TokenVerified, TombstoneEvent,
 };
-use allowlog_proto::id::{AuthorizationId, EscalationId, ReceiptId, TombstoneId};
+use allowlog_proto::id::{AuthorizationId, ConsentAgentId, ConsentId, EscalationId, ReceiptId, TombstoneId, WorkspaceId};
 use allowlog_proto::text::{Approver, BundleId, Note, Resource};
 use allowlog_proto::time::Timestamp;
 
@@ -61,6 +61,18 @@ pub enum Outcome {
         /// Time of the record.
         lifted_at: Timestamp,
     },
+    /// Somebody was asked for consent, or it was taken back, or declined.
+    Consent(ConsentId),
+    /// The page of a consent of this workspace was looked at.
+    ConsentViewed(WorkspaceId),
+    /// One more token was made at this time.
+    TokenMinted(Box<Minted>, Timestamp),
+    /// A token was verified.
+    TokenVerified(Box<TokenVerified>),
+    /// A person can be sent to the page with their consents.
+    ManageLink(ManageLink),
+    /// An agent was made or changed, or has another secret.
+    ConsentAgent(ConsentAgentId),
     /// The request was answered before: the answer is that of the records it led to.
     Repeated(Answered),
 }
@@ -119,7 +131,8 @@ impl Outcome {
             Event::Authorization(AuthorizationEvent::Revoked(revoked)) => {
                 Self::Revoked(RevokedNow { authorization_id: revoked.authorization_id, revoked_at: at, receipt_id: revoked.receipt_id })
             }
-            Event::Check(_) => {
+            Event::Check(CheckEvent::TokenVerified(verified)) => Self::TokenVerified(verified.clone()),
+            Event::Check(CheckEvent::Decided(_)) => {
                 let results = events.iter().filter_map(decided).collect();
                 Self::Checked(Box::new(Checked { checked_at: at, results }))
             }
@@ -139,6 +152,25 @@ impl Outcome {
             Event::Tombstone(TombstoneEvent::Lifted { tombstone_id, resource }) => {
                 Self::TombstoneLifted { tombstone_id: *tombstone_id, resource: resource.clone(), lifted_at: at }
             }
+            Event::Consent(event) => match event {
+                ConsentEvent::Requested(asked) => Self::Consent(asked.consent_id),
+                ConsentEvent::Declined(declined) => Self::Consent(declined.consent_id),
+                ConsentEvent::Withdrawn(withdrawn) => Self::Consent(withdrawn.consent_id),
+                ConsentEvent::Minted(minted) => Self::TokenMinted(minted.clone(), at),
+                ConsentEvent::ManageLink(link) => Self::ManageLink(link.clone()),
+                // A visitor's, who has no name for a request.
+                ConsentEvent::Viewed(_) => return None,
+            },
+            // The agent that is made with the first request is not what was asked for.
+            Event::ConsentAgent(event) => match (events.get(1), event) {
+                (Some(Event::Consent(ConsentEvent::Requested(asked))), _) => Self::Consent(asked.consent_id),
+                (
+                    _,
+                    ConsentAgentEvent::Created { agent_id, .. }
+                    | ConsentAgentEvent::Changed { agent_id, .. }
+                    | ConsentAgentEvent::SecretRotated { agent_id, .. },
+                ) => Self::ConsentAgent(*agent_id),
+            },
             Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) => return None,
         })
     }

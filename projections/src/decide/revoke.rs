@@ -1,12 +1,12 @@
 //! Revoke: an authorization is over, at once and for good.
 
 use allowlog_proto::api::allowly::RevokeBody;
-use allowlog_proto::event::{AuthorizationEvent, Event, Revoked};
+use allowlog_proto::event::{AuthorizationEvent, Event, Revoked, Visitor, Withdrawer};
 use allowlog_proto::id::{AuthorizationId, ReceiptId, WorkspaceId};
 use allowlog_proto::reason::PolicyVersion;
 use allowlog_proto::time::Timestamp;
 
-use super::Decided;
+use super::{Decided, consents};
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::State;
@@ -41,6 +41,7 @@ pub(super) fn revoke(
         superseded_by,
         notes: body.notes.clone(),
         policy_version: PolicyVersion::CURRENT,
+        consent: consents::withdrawal(state, workspace_id, authorization_id, Withdrawer::Builder, &Visitor::default()),
     };
     let event = Event::Authorization(AuthorizationEvent::Revoked(Box::new(revoked)));
     Ok(Decided::answered_by(workspace_id, vec![event], now))

@@ -12,6 +12,7 @@ use allowlog_proto::text::{AgentId, Approver, BundleId, Resource, ScopeName, Use
 use allowlog_proto::time::Timestamp;
 
 use super::State;
+use super::consent::ConsentAnswer;
 use super::stored::{Stored, stored};
 
 /// A recorded permission; revoked ones stay.
@@ -21,8 +22,8 @@ pub struct Authorization {
     pub user_id: UserId,
     /// Who acts.
     pub agent_id: AgentId,
-    /// From this instant on nothing is allowed.
-    pub expires_at: Timestamp,
+    /// From this instant on nothing is allowed; a consent stands until it is withdrawn.
+    pub expires_at: Option<Timestamp>,
     /// From when on it is over.
     pub revoked_at: Option<Timestamp>,
     /// What may be done: the same memory for all that say the same.
@@ -93,6 +94,11 @@ impl Window {
 }
 
 impl Authorization {
+    /// Whether nothing is allowed any more, for want of time.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
     /// The scope of this name with its place.
     pub fn scope(&self, name: &ScopeName) -> Option<(usize, &Scope)> {
         self.scopes.iter().enumerate().find(|(_, scope)| scope.name == *name)
@@ -206,11 +212,17 @@ impl State {
                 self.authorizations.share(&mut authorization.scopes);
                 let before = self.authorizations.by_id.insert(key, Box::new(authorization));
                 assert!(before.is_none(), "an authorization is granted once");
+                if granted.consent.is_some() {
+                    self.settle_consent(record, granted.authorization_id, ConsentAnswer::Approved { at: record.time });
+                }
             }
             AuthorizationEvent::Revoked(revoked) => {
                 let authorization = self.authorizations.by_id.get_mut(&(record.workspace_id, revoked.authorization_id));
                 let before = authorization.map(|a| a.revoked_at.replace(record.time));
                 assert!(before == Some(None), "a live authorization is revoked");
+                if let Some(withdrawal) = &revoked.consent {
+                    self.withdraw_consent(record, revoked.authorization_id, withdrawal.by);
+                }
             }
         }
     }

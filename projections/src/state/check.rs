@@ -7,7 +7,11 @@ use super::{Escalation, Lapse, Question, State, Status};
 
 impl State {
     pub(super) fn apply_check(&mut self, record: &Record, event: &CheckEvent) {
-        let CheckEvent::Decided(decided) = event;
+        let decided = match event {
+            CheckEvent::Decided(decided) => decided,
+            // A token can be presented any number of times.
+            CheckEvent::TokenVerified(_) => return,
+        };
         let Subject::Known { authorization_id, .. } = decided.subject else { return };
         let Some(authorization) = self.authorizations.by_id.get_mut(&(record.workspace_id, authorization_id)) else {
             unreachable!("a known subject is in the state");

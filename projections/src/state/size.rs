@@ -4,7 +4,7 @@ use super::State;
 
 impl State {
     /// The number of entries by kind; counting takes no time.
-    pub fn sizes(&self) -> [(&'static str, usize); 6] {
+    pub fn sizes(&self) -> [(&'static str, usize); 8] {
         [
             ("workspaces", self.workspaces.len()),
             ("api_keys", self.api_keys.len()),
@@ -12,6 +12,8 @@ impl State {
             ("open_confirmations", self.questions.len()),
             ("escalations", self.escalations.len()),
             ("remembered_requests", self.requests.len()),
+            ("consent_agents", self.consent_agents.len()),
+            ("consents", self.consents.len()),
         ]
     }
 }

@@ -8,11 +8,13 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use allowlog_proto::chain::Hash;
-use allowlog_proto::event::{Budget, Bundle, Constraints, Plan, Role, Style};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::event::{AgentTerms, Budget, Bundle, ConsentScope, Constraints, Plan, Role, Style, Withdrawer};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::json::CanonicalObject;
 use allowlog_proto::merkle::Tree;
+use allowlog_proto::redirect::RedirectUrl;
 use allowlog_proto::snapshot::{load, save};
-use allowlog_proto::text::{AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId};
+use allowlog_proto::text::{AgentId, Approver, BundleId, Email, IdempotencyKey, Name, Note, Resource, ScopeName, UserId};
 use allowlog_proto::time::Timestamp;
 
 /// What can be written into a snapshot and read back the same.
@@ -55,9 +57,10 @@ macro_rules! items {
 }
 
 items!(bool, u8, u64, usize, [u8; 16], [u8; 32], Timestamp);
-items!(ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId);
+items!(ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId);
 items!(AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId);
-items!(Budget, Bundle, Constraints, Plan, Role, Style);
+items!(AgentTerms, Budget, Bundle, ConsentScope, Constraints, Plan, Role, Style, Withdrawer);
+items!(CanonicalObject, Email, RedirectUrl, u32);
 
 impl Stored for Tree {
     fn save(&self, to: &mut dyn Write) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use allowlog_proto::event::{Plan, WorkspaceEvent};
-use allowlog_proto::id::TombstoneId;
+use allowlog_proto::id::{ConsentAgentId, TombstoneId};
 use allowlog_proto::merkle::Tree;
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{BundleId, Name, Resource};
@@ -29,11 +29,13 @@ pub struct Workspace {
     pub tombstones: BTreeMap<TombstoneId, Tombstone>,
     /// What they deny.
     pub(super) tombstoned: BTreeMap<Resource, TombstoneId>,
+    /// The agent that requests for consent are for which name none.
+    pub default_agent: Option<ConsentAgentId>,
     /// Over all its records so far.
     pub tree: Tree,
 }
 
-stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned, tree });
+stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned, default_agent, tree });
 
 impl State {
     pub(super) fn apply_workspace(&mut self, record: &Record, event: &WorkspaceEvent) {
@@ -47,6 +49,7 @@ impl State {
                     bundles: BTreeMap::new(),
                     tombstones: BTreeMap::new(),
                     tombstoned: BTreeMap::new(),
+                    default_agent: None,
                     tree: Tree::new(),
                 };
                 let before = self.workspaces.insert(record.workspace_id, workspace);

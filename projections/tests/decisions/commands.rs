@@ -39,6 +39,10 @@ impl Commands<'_> {
         if self.model.grants.is_empty() && self.dice.percent(60) {
             return self.create();
         }
+        let chance = if self.is_at_a_consents_end() { 70 } else { 25 };
+        if self.dice.percent(chance) {
+            return self.about_consents();
+        }
         match self.dice.below(100) {
             0..12 => self.create(),
             12..15 => self.revoke(),
@@ -73,11 +77,6 @@ impl Commands<'_> {
 
     /// Mostly with a good key of the workspace it is about; sometimes named.
     fn caller(&mut self, action: Action) -> Command {
-        let request = self.dice.percent(30).then(|| {
-            // So many that two rarely meet by chance.
-            let key = format!("I{}", self.dice.below(1_000_000));
-            named(&key, &action)
-        });
         let checked = match &action {
             Action::Check(body) => Some(&**body),
             Action::CheckBatch(checks) => checks.first(),
@@ -88,10 +87,28 @@ impl Commands<'_> {
             | Action::CreateBundle(_)
             | Action::DeleteBundle(_)
             | Action::PlaceTombstone(_)
-            | Action::LiftTombstone(_) => None,
+            | Action::LiftTombstone(_)
+            | Action::Ask(..)
+            | Action::WithdrawConsent(_)
+            | Action::MintToken(_)
+            | Action::VerifyToken { .. }
+            | Action::CreateManageLink(_)
+            | Action::CreateConsentAgent(..)
+            | Action::ChangeConsentAgent(..)
+            | Action::RotateWebhookSecret(_) => None,
         };
         let asked = checked.and_then(|body| AuthorizationId::parse(body.authorization_id.as_str()));
         let home = self.model.grants.iter().find(|grant| Some(grant.id) == asked).map(|grant| grant.workspace);
+        self.caller_at(home, action)
+    }
+
+    /// The same, where the workspace it is about is known.
+    pub(crate) fn caller_at(&mut self, home: Option<WorkspaceId>, action: Action) -> Command {
+        let request = self.dice.percent(30).then(|| {
+            // So many that two rarely meet by chance.
+            let key = format!("I{}", self.dice.below(1_000_000));
+            named(&key, &action)
+        });
         Command::Caller { credential: self.credential(home), request, action }
     }
 
@@ -283,7 +300,13 @@ impl Commands<'_> {
         let live: Vec<AuthorizationId> = self.model.grants.iter().filter(|grant| grant.is_live(self.now)).map(|grant| grant.id).collect();
         let grants = if live.is_empty() || self.dice.percent(30) { all } else { live };
         let confirmations: Vec<AuthorizationId> = self.model.confirmations.iter().map(|confirmation| confirmation.id).collect();
-        let ids = if self.dice.percent(4) { &confirmations } else { &grants };
+        // What a request for consent may come to be is nothing yet.
+        let pending: Vec<AuthorizationId> = self.model.asked.iter().map(|asked| asked.authorization).collect();
+        let ids = match self.dice.below(100) {
+            0..4 => &confirmations,
+            4..7 => &pending,
+            _ => &grants,
+        };
         let id = self.dice.pick_recent(ids).map_or("nonsense".to_owned(), |id| id.to_string());
         OpaqueId::new(if self.dice.percent(2) { "auth_00000000000000000000000000" } else { &id }).unwrap()
     }
@@ -340,7 +363,7 @@ impl Commands<'_> {
     }
 
     /// Whether that is now, or a millisecond beside it.
-    fn is_edge(&self, instant: Timestamp) -> bool {
+    pub(crate) fn is_edge(&self, instant: Timestamp) -> bool {
         instant.as_ms().abs_diff(self.now.as_ms()) <= 1
     }
 
@@ -398,7 +421,7 @@ impl Commands<'_> {
         Command::Operator(Operation::CreateApiKey { workspace_id, api_key: NewApiKey { role, expires_at, ..api_key } })
     }
 
-    fn any_workspace(&mut self) -> WorkspaceId {
+    pub(crate) fn any_workspace(&mut self) -> WorkspaceId {
         let ids: Vec<WorkspaceId> = self.model.workspaces.iter().map(|workspace| workspace.id).collect();
         self.dice.pick(&ids)
     }

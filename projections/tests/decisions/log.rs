@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use allowlog_projections::command::Command;
+use allowlog_projections::command::{Command, Visit};
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::receipts::{self, receipt};
@@ -46,7 +46,7 @@ impl Log {
         let mut decided = decide(&self.state, command, now, &mut self.ids)?;
         let request = match command {
             Command::Caller { request, .. } => request.clone(),
-            Command::Operator(_) => None,
+            Command::Operator(_) | Command::Visitor { .. } => None,
         };
         if let Outcome::Repeated(answered) = &decided.outcome {
             assert!(request.is_some() && self.records[place(answered.first)].request == request, "the request is the first one's");
@@ -178,8 +178,12 @@ fn place(sequence: u64) -> usize {
 fn assert_outcome_can_be_told_again(command: &Command, decided: &Decided, now: Timestamp) {
     let told = Outcome::of(&decided.events, now);
     match command {
-        Command::Caller { .. } if !decided.events.is_empty() => assert_eq!(told.as_ref(), Some(&decided.outcome)),
-        Command::Caller { .. } | Command::Operator(_) => assert_eq!(told, None),
+        // Nobody asks again for having looked.
+        Command::Visitor { visit: Visit::View(_), .. } => assert_eq!(told, None),
+        Command::Caller { .. } | Command::Visitor { .. } if !decided.events.is_empty() => {
+            assert_eq!(told.as_ref(), Some(&decided.outcome));
+        }
+        Command::Caller { .. } | Command::Visitor { .. } | Command::Operator(_) => assert_eq!(told, None),
     }
 }
 
@@ -194,6 +198,7 @@ fn assert_outcome_says_what_is_stored(decided: &Decided) {
         Outcome::Created(created) => assert_eq!(receipts, [created.granted.receipt_id]),
         Outcome::Revoked(revoked) => assert_eq!(receipts, [revoked.receipt_id]),
         Outcome::Resolved(resolved) => assert_eq!(receipts, resolved.receipt_id.into_iter().collect::<Vec<_>>()),
+        Outcome::TokenVerified(verified) => assert_eq!(receipts, [verified.receipt_id]),
         Outcome::WorkspaceCreated(_)
         | Outcome::WorkspaceChanged(_)
         | Outcome::ApiKeyCreated(_)
@@ -203,7 +208,12 @@ fn assert_outcome_says_what_is_stored(decided: &Decided) {
         | Outcome::BundleCreated(..)
         | Outcome::BundleDeleted(..)
         | Outcome::TombstonePlaced { .. }
-        | Outcome::TombstoneLifted { .. } => assert!(receipts.is_empty(), "no receipt of its own"),
+        | Outcome::TombstoneLifted { .. }
+        | Outcome::Consent(_)
+        | Outcome::ConsentViewed(_)
+        | Outcome::TokenMinted(..)
+        | Outcome::ManageLink(_)
+        | Outcome::ConsentAgent(_) => assert!(receipts.is_empty(), "no receipt of its own"),
         Outcome::Repeated(_) => assert!(decided.events.is_empty(), "a retry leaves nothing"),
     }
 }

@@ -13,8 +13,14 @@
     reason = "a test that goes wrong stops"
 )]
 
+mod answer;
 mod commands;
 mod conditions;
+mod consent_commands;
+mod consent_model;
+mod consent_wording;
+mod consent_words;
+mod consents;
 mod dice;
 mod interpreter;
 mod log;
@@ -54,4 +60,6 @@ tables! {
     tombstones: "tables/tombstones.txt",
     plans: "tables/plans.txt",
     requests: "tables/requests.txt",
+    consents: "tables/consents.txt",
+    consent_agents: "tables/consent_agents.txt",
 }

@@ -1,13 +1,13 @@
 //! The contract once more, slow and obvious: vectors of facts, all of them searched every time, none forgotten.
 //!
-//! Written from sections 1 and 3 to 9 of the Allowly API in its scopes form. It shares no constant with the real core.
+//! Written from sections 1 and 3 to 9 of the Allowly API in its scopes form. It shares no constant with the real core. Consents are
+//! in `consent_model`.
 
 use allowlog_projections::command::{Action, Command, Credential, Operation};
 use allowlog_projections::decide::{Decided, Outcome};
-use allowlog_projections::rejected::Rejected;
-use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source, budget, policy_eval};
+use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source};
 use allowlog_proto::event::{
-    Answer as UserAnswer, Bundle as BundleTerms, Condition, Constraints, Decided as ScopeDecided, Plan, Resolution, Role, Terms, Verdict,
+    Answer as UserAnswer, Bundle as BundleTerms, Condition, Constraints, Plan, Resolution, Role, Terms, Verdict, Withdrawer,
 };
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
 use allowlog_proto::json::{Object, Value};
@@ -16,6 +16,8 @@ use allowlog_proto::record::Request;
 use allowlog_proto::text::{Approver, BundleId, Name, Resource, ScopeName};
 use allowlog_proto::time::Timestamp;
 
+use crate::answer::{Answer, Line, line, placed};
+use crate::consent_model::{Asked, ConsentAgent, Token};
 use crate::interpreter::{Said, glob, quiet, recorded, say};
 
 const FIVE_MINUTES: u64 = 300_000;
@@ -32,6 +34,9 @@ pub(crate) struct Model {
     pub(crate) bundles: Vec<Bundle>,
     pub(crate) tombstones: Vec<Tombstone>,
     pub(crate) requests: Vec<Named>,
+    pub(crate) agents: Vec<ConsentAgent>,
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) tokens: Vec<Token>,
     signing_keys: Vec<(WorkspaceId, [u8; 32], Timestamp)>,
     allows: Vec<Allow>,
     minted: Vec<String>,
@@ -59,10 +64,11 @@ pub(crate) struct ApiKey {
 pub(crate) struct Grant {
     pub(crate) id: AuthorizationId,
     pub(crate) workspace: WorkspaceId,
-    terms: Terms,
-    expires_at: Timestamp,
-    budget: Option<i64>,
-    revoked: bool,
+    pub(crate) terms: Terms,
+    /// A consent's has no end.
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) budget: Option<i64>,
+    pub(crate) revoked: bool,
 }
 
 #[derive(Clone)]
@@ -133,58 +139,6 @@ pub(crate) struct Escalation {
     used: bool,
 }
 
-/// An answer without what chance decides: of a minted id remains that it is new.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
-    Refused(&'static str),
-    Invalid(String),
-    Operated,
-    Changed {
-        name: Name,
-        plan: Plan,
-        stored: bool,
-    },
-    Rotated(Timestamp),
-    Created(Box<Terms>, Timestamp),
-    Revoked,
-    Checked(Vec<Line>),
-    Approved(Timestamp),
-    Declined,
-    Resolved {
-        resolution: Resolution,
-        by: Approver,
-        at: Timestamp,
-        again: bool,
-    },
-    Bundled,
-    Unbundled,
-    Placed,
-    Lifted(Resource),
-    /// What was answered to the command that left these records.
-    Again {
-        first: u64,
-        count: u64,
-    },
-}
-
-#[derive(Debug, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) decision: &'static str,
-    pub(crate) reason: Reason,
-    /// The escalation asked for again, or consumed.
-    escalation: Option<EscalationId>,
-    escalation_to: Option<Approver>,
-    until: Option<Timestamp>,
-    /// Limit, spent before, estimate, spent after.
-    budget: Option<[i64; 4]>,
-    /// `policy_eval`
-    pub(crate) eval: Option<Object>,
-}
-
-fn line(decision: &'static str, reason: Reason) -> Line {
-    Line { decision, reason, escalation: None, escalation_to: None, until: None, budget: None, eval: None }
-}
-
 /// What the conditions of a scope say of a context.
 struct Routed {
     has_any: bool,
@@ -224,7 +178,7 @@ fn date(instant: Timestamp) -> String {
     instant.to_string()[..10].to_owned()
 }
 
-fn after(instant: Timestamp, ms: u64) -> Timestamp {
+pub(crate) fn after(instant: Timestamp, ms: u64) -> Timestamp {
     Timestamp::from_ms(instant.as_ms() + ms).unwrap()
 }
 
@@ -242,7 +196,11 @@ impl ApiKey {
 
 impl Grant {
     pub(crate) fn is_live(&self, now: Timestamp) -> bool {
-        !self.revoked && now < self.expires_at
+        !self.revoked && !self.is_over(now)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
     }
 }
 
@@ -265,6 +223,7 @@ impl Model {
     pub(crate) fn answer(&self, command: &Command, now: Timestamp) -> Answer {
         let (credential, request, action) = match command {
             Command::Operator(operation) => return self.operate(operation, now),
+            Command::Visitor { visit, .. } => return self.visit(visit, now),
             Command::Caller { credential, request, action } => (credential, request, action),
         };
         let Some(key) = self.key(credential, now) else {
@@ -295,6 +254,14 @@ impl Model {
                 let live = self.tombstones.iter().find(|t| Some(t.id) == *id && t.workspace == workspace && !t.lifted);
                 live.map_or(Answer::Refused("not found"), |tombstone| Answer::Lifted(tombstone.resource.clone()))
             }
+            Action::Ask(..)
+            | Action::WithdrawConsent(_)
+            | Action::MintToken(_)
+            | Action::VerifyToken { .. }
+            | Action::CreateManageLink(_)
+            | Action::CreateConsentAgent(..)
+            | Action::ChangeConsentAgent(..)
+            | Action::RotateWebhookSecret(_) => self.about_consents(workspace, action, now),
         }
     }
 
@@ -354,7 +321,7 @@ impl Model {
         }
     }
 
-    fn grant(&self, workspace: WorkspaceId, id: &str) -> Option<&Grant> {
+    pub(crate) fn grant(&self, workspace: WorkspaceId, id: &str) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.id.to_string() == id && grant.workspace == workspace)
     }
 
@@ -398,7 +365,8 @@ impl Model {
             Some(id) if self.grant(workspace, id.as_str()).is_none_or(|other| other.id == grant.id) => {
                 Answer::Invalid("body.superseded_by".to_owned())
             }
-            _ => Answer::Revoked,
+            // A consent ends with what was granted by it.
+            _ => self.revoked(grant, Withdrawer::Builder),
         }
     }
 
@@ -448,7 +416,7 @@ impl Model {
         if grant.revoked {
             return deny(Reason::AuthorizationRevoked);
         }
-        if now >= grant.expires_at {
+        if grant.is_over(now) {
             return deny(Reason::AuthorizationExpired);
         }
         if granted.is_none() || !holds(&limits, body) {
@@ -523,10 +491,11 @@ impl Model {
         let Some(grant) = self.grant(workspace, &question.binding.grant.to_string()) else {
             return Answer::Refused("gone");
         };
-        if now >= question.until() || grant.revoked || now >= grant.expires_at {
+        if now >= question.until() || !grant.is_live(now) {
             return Answer::Refused("gone");
         }
-        if body.approved { Answer::Approved(after(now, body.ttl_ms).min(grant.expires_at)) } else { Answer::Declined }
+        let until = after(now, body.ttl_ms);
+        if body.approved { Answer::Approved(grant.expires_at.map_or(until, |end| until.min(end))) } else { Answer::Declined }
     }
 
     fn resolve(&self, workspace: WorkspaceId, id: Option<EscalationId>, body: &ResolveBody, now: Timestamp) -> Answer {
@@ -550,8 +519,9 @@ impl Model {
         let count = u64::try_from(decided.events.len()).unwrap();
         match command {
             Command::Operator(operation) => self.learn_operation(operation, now, &decided.outcome),
+            Command::Visitor { .. } => self.learn_consents(now, decided),
             Command::Caller { request, action, .. } => {
-                self.learn_action(action, now, decided.workspace_id, &decided.outcome);
+                self.learn_action(action, now, decided);
                 if let Some(request) = request.clone().filter(|_| count > 0) {
                     let (workspace, command, outcome) = (decided.workspace_id, command.clone(), decided.outcome.clone());
                     self.requests.push(Named { workspace, request, command, at: now, first: self.records, count, outcome });
@@ -561,16 +531,17 @@ impl Model {
         self.records += count;
     }
 
-    fn learn_action(&mut self, action: &Action, now: Timestamp, workspace: WorkspaceId, outcome: &Outcome) {
+    fn learn_action(&mut self, action: &Action, now: Timestamp, decided: &Decided) {
+        let (workspace, outcome) = (decided.workspace_id, &decided.outcome);
         match (action, outcome) {
             (_, Outcome::Repeated(_)) => {}
             (Action::Create(body), Outcome::Created(created)) => {
                 let Answer::Created(terms, expires_at) = self.create(workspace, body, now) else { panic!("{body:?} is refused") };
                 let (id, budget) = (created.granted.authorization_id, body.budget_limit.map(|limit| limit.get()));
                 self.mint(id);
-                self.grants.push(Grant { id, workspace, terms: *terms, expires_at, budget, revoked: false });
+                self.grants.push(Grant { id, workspace, terms: *terms, expires_at: Some(expires_at), budget, revoked: false });
             }
-            (Action::Revoke(..), Outcome::Revoked(revoked)) => {
+            (Action::Revoke(..) | Action::WithdrawConsent(_), Outcome::Revoked(revoked)) => {
                 self.grants.iter_mut().find(|grant| grant.id == revoked.authorization_id).unwrap().revoked = true;
             }
             (Action::Check(body), Outcome::Checked(checked)) => {
@@ -604,6 +575,17 @@ impl Model {
             (Action::LiftTombstone(id), Outcome::TombstoneLifted { .. }) => {
                 self.tombstones.iter_mut().find(|tombstone| Some(tombstone.id) == *id).unwrap().lifted = true;
             }
+            (
+                Action::Ask(..)
+                | Action::WithdrawConsent(_)
+                | Action::MintToken(_)
+                | Action::VerifyToken { .. }
+                | Action::CreateManageLink(_)
+                | Action::CreateConsentAgent(..)
+                | Action::ChangeConsentAgent(..)
+                | Action::RotateWebhookSecret(_),
+                _,
+            ) => self.learn_consents(now, decided),
             (action, outcome) => panic!("{outcome:?} is no answer to {action:?}"),
         }
     }
@@ -679,7 +661,7 @@ impl Model {
         }
     }
 
-    fn mint(&mut self, id: impl ToString) {
+    pub(crate) fn mint(&mut self, id: impl ToString) {
         // Ids of two kinds may not share their bytes either, so the prefix is left out.
         let id = id.to_string().split_once('_').unwrap().1.to_owned();
         assert!(!self.minted.contains(&id), "{id} was minted twice");
@@ -688,13 +670,14 @@ impl Model {
 
     /// The instants at which something lapses that is still of use.
     pub(crate) fn edges(&self) -> Vec<Timestamp> {
-        let grants = self.grants.iter().filter(|grant| !grant.revoked).map(|grant| grant.expires_at);
+        let grants = self.grants.iter().filter(|grant| !grant.revoked).filter_map(|grant| grant.expires_at);
         let questions = self.questions.iter().filter(|question| !question.answered).map(Question::until);
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
         let escalations = self.escalations.iter().filter(|escalation| !escalation.used).map(Escalation::until);
         let requests = self.requests.iter().map(Named::lapses_at);
         let api_keys = self.api_keys.iter().filter(|key| !key.revoked).filter_map(|key| key.expires_at);
-        grants.chain(questions).chain(confirmations).chain(escalations).chain(requests).chain(api_keys).collect()
+        let ends = grants.chain(questions).chain(confirmations).chain(escalations).chain(requests).chain(api_keys);
+        ends.chain(self.consent_edges()).collect()
     }
 }
 
@@ -710,84 +693,4 @@ fn holds(limits: &Constraints, body: &CheckBody) -> bool {
         (Some(_), _) => false,
     };
     resource && initiator
-}
-
-/// What the core answered, in the words of the model.
-pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
-    let decided = match result {
-        Ok(decided) => decided,
-        Err(Rejected::Unauthorized) => return Answer::Refused("unauthorized"),
-        Err(Rejected::Forbidden) => return Answer::Refused("forbidden"),
-        Err(Rejected::BudgetPlanRequired) => return Answer::Refused("budget plan required"),
-        Err(Rejected::PaymentRequired) => return Answer::Refused("payment required"),
-        Err(Rejected::IdempotencyKeyReused) => return Answer::Refused("key reused"),
-        Err(Rejected::NotFound(_)) => return Answer::Refused("not found"),
-        Err(Rejected::Conflict(_)) => return Answer::Refused("conflict"),
-        Err(Rejected::Gone(_)) => return Answer::Refused("gone"),
-        Err(Rejected::Invalid(fields)) => return Answer::Invalid(fields[0].field.clone()),
-    };
-    match &decided.outcome {
-        Outcome::WorkspaceCreated(_) | Outcome::ApiKeyCreated(_) | Outcome::ApiKeyRevoked(_) => Answer::Operated,
-        Outcome::WorkspaceChanged(now) => Answer::Changed { name: now.name.clone(), plan: now.plan, stored: !decided.events.is_empty() },
-        Outcome::SigningKeyRotated(rotated) => Answer::Rotated(rotated.active_from),
-        Outcome::Created(created) => Answer::Created(Box::new(created.granted.terms.clone()), created.granted.expires_at),
-        Outcome::Revoked(_) => Answer::Revoked,
-        Outcome::Confirmed(UserAnswer::Approved { expires_at, .. }) => Answer::Approved(*expires_at),
-        Outcome::Confirmed(UserAnswer::Declined) => Answer::Declined,
-        Outcome::Resolved(resolved) => Answer::Resolved {
-            resolution: resolved.resolution,
-            by: resolved.resolved_by.clone(),
-            at: resolved.resolved_at,
-            again: decided.events.is_empty(),
-        },
-        Outcome::BundleCreated(..) => Answer::Bundled,
-        Outcome::BundleDeleted(..) => Answer::Unbundled,
-        Outcome::TombstonePlaced { .. } => Answer::Placed,
-        Outcome::TombstoneLifted { resource, .. } => Answer::Lifted(resource.clone()),
-        Outcome::Repeated(answered) => Answer::Again { first: answered.first, count: answered.count },
-        Outcome::Checked(checked) => {
-            let mut lines: Vec<Line> = checked.results.iter().map(|result| real_line(result)).collect();
-            for (place, result) in checked.results.iter().enumerate() {
-                let Verdict::Escalate { escalation_id, opened: true, .. } = &result.verdict else { continue };
-                for line in lines.iter_mut().filter(|line| line.escalation == Some(*escalation_id)) {
-                    line.escalation = Some(EscalationId::from_bytes(placed(place)));
-                }
-            }
-            Answer::Checked(lines)
-        }
-    }
-}
-
-/// In place of what was minted at this place of a batch.
-fn placed(place: usize) -> [u8; 16] {
-    (u128::MAX - u128::try_from(place).unwrap()).to_be_bytes()
-}
-
-impl Line {
-    /// Whether it asks once more for an escalation that was opened in the same batch.
-    pub(crate) fn meets_its_own_batch(&self) -> bool {
-        self.escalation.is_some_and(|id| (0..200).any(|place| id == EscalationId::from_bytes(placed(place))))
-    }
-}
-
-fn real_line(decided: &ScopeDecided) -> Line {
-    let reason = decided.reason;
-    let line = match &decided.verdict {
-        Verdict::Deny => line("deny", reason),
-        Verdict::Allow { consumed } => Line { escalation: *consumed, ..line("allow", reason) },
-        Verdict::Confirm { expires_at, .. } => Line { until: Some(*expires_at), ..line("confirm", reason) },
-        Verdict::Escalate { escalation_id, escalation_to, expires_at, opened } => Line {
-            escalation: (!opened).then_some(*escalation_id),
-            escalation_to: escalation_to.clone(),
-            until: Some(*expires_at),
-            ..line("escalate", reason)
-        },
-    };
-    let amounts = |block: Object| {
-        ["limit_micros", "spent_micros", "estimated_cost_micros", "spent_after_micros"].map(|name| match block.get(name) {
-            Some(Value::Int(micros)) => *micros,
-            other => panic!("{other:?} is no amount"),
-        })
-    };
-    Line { budget: budget(decided).map(amounts), eval: policy_eval(decided), ..line }
 }

@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use allowlog_projections::command::{Action, Command};
+use allowlog_projections::command::{Action, Command, Visit};
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::state::State;
-use allowlog_proto::api::allowly::Source;
+use allowlog_proto::api::allowly::{CheckBody, Source};
+use allowlog_proto::event::Withdrawer;
 use allowlog_proto::json::Value;
 use allowlog_proto::reason::Reason;
 use allowlog_proto::time::Timestamp;
 
+use crate::answer::{Answer, Line, real_answer};
 use crate::commands::Commands;
 use crate::dice::Dice;
 use crate::log::Log;
-use crate::model::{Answer, Line, Model, real_answer};
+use crate::model::Model;
 use crate::wording::instant;
 
 const SEEDS: u64 = 600;
-const COMMANDS: u64 = 120;
+const COMMANDS: u64 = 170;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -51,6 +53,24 @@ const REACHED: &[&str] = &[
     "named once more after 24 h",
     "at an edge",
     "lapsed at this instant",
+    "asked for consent",
+    "asked for consent, with the default agent",
+    "viewed",
+    "consented",
+    "declined",
+    "withdrawn unanswered",
+    "withdrawn again",
+    "token minted",
+    "token good",
+    "token of a consent taken back",
+    "token expired",
+    "linked",
+    "agent",
+    "consent taken back by the person",
+    "consent taken back by the builder",
+    "the revoke of a consent's authorization",
+    "a check under a consent",
+    "a consent at its end",
 ];
 
 #[test]
@@ -63,7 +83,9 @@ fn the_core_agrees_with_the_model() {
     for reason in Reason::ALL {
         assert!(tally.get(reason.as_str()).is_some_and(|count| *count >= 100), "too few {}: {tally:?}", reason.as_str());
     }
-    assert!(tally.get("a key at its end").is_some_and(|count| *count >= 20), "too few keys at their end: {tally:?}");
+    for what in ["a key at its end", "a token at its end"] {
+        assert!(tally.get(what).is_some_and(|count| *count >= 20), "too few `{what}`: {tally:?}");
+    }
     for what in REACHED {
         assert!(tally.get(*what).is_some_and(|count| *count >= 100), "too few `{what}`: {tally:?}");
     }
@@ -73,7 +95,7 @@ fn the_core_agrees_with_the_model() {
 ///
 /// If this fails, the same log comes to another state than before, or the state has other bytes: raise `State::VERSION`, so
 /// that no snapshot of before is read, and record the new hash. (It fails, too, when the drawing of commands changes.)
-const FOLDED: (u32, &str) = (2, "b426e76c20dbd669a2b56e266e454988223bbb2c5359b99f6031935433273a34");
+const FOLDED: (u32, &str) = (3, "c79628871d57aa6c3f19c7a5d2dd4898d968848aefc483c591e9e34f5ba40abf");
 
 #[test]
 fn the_version_of_the_state_is_that_of_its_fold() {
@@ -138,6 +160,7 @@ impl Run {
             self.model.learn(command, self.now, decided);
         }
         self.assert_lapsed_is_forgotten();
+        self.model.assert_consents_are(&self.log.state, self.now);
         if let Ok(Outcome::Repeated(answered)) = result.as_ref().map(|decided| &decided.outcome) {
             assert_eq!(self.log.first_answer(answered), *self.model.first_answer(answered.first), "the first answer again");
         }
@@ -151,11 +174,19 @@ impl Run {
 
     /// What only the command, or what was before it, tells.
     fn tally_command(&self, command: &Command, answer: &Answer, mut count: impl FnMut(&str)) {
+        if let Command::Visitor { visit: Visit::Answer { consent_id, .. }, .. } = command
+            && self.model.asked.iter().any(|asked| Some(asked.id) == *consent_id && asked.expires_at == self.now)
+        {
+            count("a consent at its end");
+        }
         let Command::Caller { credential, action, .. } = command else { return };
         if self.model.api_keys.iter().any(|key| key.credential == *credential && key.expires_at == Some(self.now)) {
             count("a key at its end");
         }
         match (action, answer) {
+            (Action::Revoke(..), Answer::Revoked(Some(_))) => count("the revoke of a consent's authorization"),
+            (Action::VerifyToken { token, .. }, Answer::Consent(_)) if token.expires_at == self.now => count("a token at its end"),
+            (Action::Check(body), Answer::Checked(_)) if self.is_of_a_consent(body) => count("a check under a consent"),
             (Action::Create(body), Answer::Created(..)) if matches!(body.source, Source::Bundle(_)) => count("created from a bundle"),
             (Action::CreateBundle(body), Answer::Bundled) => {
                 let id = &body.bundle.bundle_id;
@@ -178,6 +209,12 @@ impl Run {
         if self.model.requests.iter().filter(|named| named.command == *command).count() > 1 && !matches!(answer, Answer::Again { .. }) {
             count("named once more after 24 h");
         }
+    }
+
+    fn is_of_a_consent(&self, body: &CheckBody) -> bool {
+        let granted = |id: &str| self.model.grants.iter().any(|grant| grant.id.to_string() == id);
+        let id = body.authorization_id.as_str();
+        self.model.asked.iter().any(|asked| asked.authorization.to_string() == id) && granted(id)
     }
 
     /// What lapsed by the time of the last record takes no memory any more.
@@ -223,11 +260,16 @@ fn tally_answer(answer: Answer, mut count: impl FnMut(&str)) {
         Answer::Placed => count("closed"),
         Answer::Lifted(_) => count("opened"),
         Answer::Changed { .. } => count("changed"),
+        Answer::Revoked(Some(by)) => count(match by {
+            Withdrawer::EndUser => "consent taken back by the person",
+            Withdrawer::Builder => "consent taken back by the builder",
+        }),
+        Answer::Consent(answer) => count(answer.as_str()),
         Answer::Again { .. } => count("retried"),
         Answer::Operated
         | Answer::Rotated(_)
         | Answer::Created(..)
-        | Answer::Revoked
+        | Answer::Revoked(None)
         | Answer::Approved(_)
         | Answer::Declined
         | Answer::Resolved { .. } => {}

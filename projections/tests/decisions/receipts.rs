@@ -2,11 +2,12 @@
 //!
 //! Source: section 7 of the Allowly API in its scopes form, tables of fields, of events and of contexts.
 
-use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation};
+use allowlog_projections::command::{Action, Command, Credential, NewApiKey, Operation, Visit};
 use allowlog_projections::receipts::receipt;
 use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
-use allowlog_proto::event::{Plan, Role, Style};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce};
+use allowlog_proto::api::permitly::AskBody;
+use allowlog_proto::event::{Plan, Role, Style, TokenTerms, Visitor};
+use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, Nonce, TokenId};
 use allowlog_proto::json::Value;
 use allowlog_proto::text::Name;
 
@@ -229,6 +230,57 @@ fn a_revoke_by_a_successor_says_superseded_whatever_the_caller_says() {
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
     );
+}
+
+#[test]
+fn a_consent_that_was_given_verified_and_taken_back() {
+    const CONSENT: &str = "cr_00000000000000000000000000";
+    let mut issuer = Issuer::new();
+    let body = r#"{"end_user_ref": "u1", "redirect_url": "https://a.example/x", "scopes": [{"key": "email.send"}, {"key": "a"}]}"#;
+    assert!(issuer.ask("10:00", Action::Ask(Box::new(AskBody::parse(&json(body)).unwrap()), Some((2, [2; 32])))).is_empty());
+    let consent_id = ConsentId::parse(CONSENT).unwrap();
+    let before = issuer.0.records.len();
+    let visit = Visit::Answer { consent_id: Some(consent_id), approves: true };
+    issuer.run("10:01", Command::Visitor { visitor: Visitor::default(), visit });
+    let granted: Vec<String> = issuer.0.records[before..].iter().filter_map(receipt).map(|receipt| receipt.canonical().unwrap()).collect();
+    assert_eq!(
+        granted,
+        [concat!(
+            r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"consent_id":"cr_00000000000000000000000000","scopes":["email.send","a"]},"#,
+            r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""receipt_id":"rcp_01KKBK2MV00000000000000001","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    let agent_id = ConsentAgentId::parse("ag_01KKBK0T800000000000000000").unwrap();
+    let token_id = TokenId::parse("tok_01KKBK2MV00000000000000000").unwrap();
+    let token = TokenTerms { token_id, expires_at: instant("11:01") };
+    assert_eq!(
+        issuer.ask("10:02", Action::VerifyToken { consent_id, agent_id, token }),
+        [concat!(
+            r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"consent_id":"cr_00000000000000000000000000","token_expires_at":"2026-03-10T11:01:00.000Z","#,
+            r#""token_id":"tok_01KKBK2MV00000000000000000"},"#,
+            r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
+            r#""reason":"authorization_granted_scope_active","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
+            r#""scope":"consent.verify","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    assert_eq!(
+        issuer.ask("10:03", Action::WithdrawConsent(Some(consent_id))),
+        [concat!(
+            r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
+            r#""context":{"consent_id":"cr_00000000000000000000000000","revoked_by":"builder"},"#,
+            r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:03:00.000Z","#,
+            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
+            r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
+            r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
+        )]
+    );
+    let late = issuer.ask("12:00", Action::VerifyToken { consent_id, agent_id, token }).concat();
+    assert!(late.contains(r#""decision":"deny""#) && late.contains(r#""reason":"authorization_revoked""#), "{late}");
 }
 
 #[test]

@@ -30,7 +30,16 @@
 //! resolve E1 approved by boss note fine
 //! bundle B1 a confirm + b days 30 description x; unbundle B1
 //! tombstone mail:1 reason lost; lift T1
+//! agent name X life 60 hook https://h.example origins https://a.example|https://b.example default
+//! change_agent A1 hook - origins -; rotate_secret A1
+//! ask a + b user u agent A1 life 60 to https://a.example/x without_key
+//! view R1; consent R1; refuse R1; take_back R1 user u in W1    by a visitor, `from 192.0.2.7 with Browser`
+//! withdraw R1; mint R1; verify R1 X1 by A1 until 10:00; manage u
+//! status R1 at 10:00; lapses W1 at 10:00     how a request stands, and the rows of those that nobody answered
 //! ```
+//!
+//! R names consents, A their agents, X tokens. Where a step leads to webhooks or to rows of the audit list, they follow as `notice` and
+//! `row`, all of them.
 //!
 //! Any of a caller's may end with `key I1`, an idempotency key; what is a retry is answered by `again:` and the first
 //! answer. A scope may be granted with `max_per_day`, `pattern`, `initiators`, `domains`, `fields`, and with conditions:
@@ -48,13 +57,14 @@ use allowlog_proto::event::{Bundle, Condition, Constraints, Grant, Plan, Resolut
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
 use allowlog_proto::json::{CanonicalObject, Object, Value};
 use allowlog_proto::money::Micros;
-use allowlog_proto::record::Request;
+use allowlog_proto::record::{Record, Request};
 use allowlog_proto::text::{
     AgentId, Approver, BundleId, ConstraintItem, IdempotencyKey, Label, Name, Note, OpaqueId, Pattern, Resource, ScopeName, SessionId,
     UserId,
 };
 use allowlog_proto::time::Timestamp;
 
+use crate::consent_words;
 use crate::dice::Dice;
 use crate::log::Log;
 use crate::wording::{Names, condition, instant, unquoted};
@@ -70,10 +80,11 @@ pub(crate) fn run(table: &str) {
             let (outcome, events) = world.run(step.words.clone());
             if step.is_fact {
                 assert!(world.decided, "a fact was refused: {outcome:?}");
-                assert!(step.then.is_empty() && step.events.is_empty(), "a fact is not asked about");
+                assert!(step.then.is_empty() && step.events.is_empty() && step.told.is_empty(), "a fact is not asked about");
             } else {
                 assert_eq!(outcome, step.then, "outcome");
                 assert_eq!(events, step.events, "events");
+                assert_eq!(world.told(), step.told, "webhooks and rows");
             }
             world.log.audit();
         }
@@ -87,6 +98,7 @@ pub(crate) struct Step<'t> {
     words: Vec<&'t str>,
     pub(crate) then: Vec<String>,
     events: Vec<String>,
+    told: Vec<String>,
 }
 
 /// The cases of a table by title.
@@ -102,7 +114,11 @@ pub(crate) fn cases(table: &str) -> Vec<(&str, Vec<Step<'_>>)> {
         }
         let steps = &mut cases.last_mut().expect("a title first").1;
         match first {
-            "given" | "when" => steps.push(Step { line: i + 1, is_fact: first == "given", words, then: Vec::new(), events: Vec::new() }),
+            "given" | "when" => {
+                let (then, events, told) = (Vec::new(), Vec::new(), Vec::new());
+                steps.push(Step { line: i + 1, is_fact: first == "given", words, then, events, told });
+            }
+            "notice" | "row" => steps.last_mut().expect("a request first").told.push(format!("{first} {}", words.join(" "))),
             "then" => steps.last_mut().expect("a request first").then.push(words.join(" ")),
             "event" => steps.last_mut().expect("a request first").events.push(words.join(" ")),
             _ => panic!("line {}: `{first}` begins no line", i + 1),
@@ -117,20 +133,22 @@ struct World {
     names: Names,
     now: Timestamp,
     decided: bool,
+    /// How many records there were before the last request.
+    before: usize,
 }
 
 /// The words of a request, taken out one option at a time.
-struct Words<'t>(Vec<&'t str>);
+pub(crate) struct Words<'t>(pub(crate) Vec<&'t str>);
 
 impl<'t> Words<'t> {
     /// The word behind this one.
-    fn option(&mut self, name: &str) -> Option<&'t str> {
+    pub(crate) fn option(&mut self, name: &str) -> Option<&'t str> {
         let at = self.0.iter().position(|word| *word == name)?;
         self.0.remove(at);
         Some(self.0.remove(at))
     }
 
-    fn flag(&mut self, name: &str) -> bool {
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
         let at = self.0.iter().position(|word| *word == name);
         at.map(|at| self.0.remove(at)).is_some()
     }
@@ -140,7 +158,7 @@ impl World {
     fn new() -> Self {
         let mut dice = Dice::new(0);
         let log = Log::new(move || (u128::from(dice.next()) << 64) | u128::from(dice.next()));
-        let mut world = Self { log, names: Names::new(), now: instant("09:00"), decided: false };
+        let mut world = Self { log, names: Names::new(), now: instant("09:00"), decided: false, before: 0 };
         world.run(vec!["workspace", "W1", "K1", "S1"]);
         world
     }
@@ -149,7 +167,8 @@ impl World {
     fn run(&mut self, words: Vec<&str>) -> (Vec<String>, Vec<String>) {
         let mut words = Words(words);
         let at = words.option("at").map_or(self.now, instant);
-        if let ["signing_keys" | "signer", ..] = words.0[..] {
+        self.before = self.log.records.len();
+        if let ["signing_keys" | "signer" | "status" | "lapses", ..] = words.0[..] {
             return (self.query(&words.0, at), Vec::new());
         }
         assert!(at >= self.now, "time does not go back");
@@ -169,11 +188,22 @@ impl World {
         (outcome, events)
     }
 
+    /// What others are told of what the last request left.
+    fn told(&mut self) -> Vec<String> {
+        let records: Vec<_> = self.log.records[self.before..].to_vec();
+        let hash = |record: &Record| record.encode(&mut Vec::new()).unwrap();
+        records.iter().flat_map(|record| self.names.told(record, hash(record))).collect()
+    }
+
     fn query(&mut self, words: &[&str], at: Timestamp) -> Vec<String> {
+        if words[0] == "status" {
+            return self.names.standing(&self.log.state, words[1], at);
+        }
         let id = WorkspaceId::parse(&self.names.text(words[1])).expect("a workspace");
         let workspace = self.log.state.workspace(id).expect("a workspace");
         match words[0] {
             "signer" => SigningKey::active_at(&workspace.signing_keys, at).map(|key| self.names.of("S", key.key_id)).into_iter().collect(),
+            "lapses" => self.names.lapses(&self.log.state, id, at),
             _ => self.names.signing_keys(&workspace.key_document(id)),
         }
     }
@@ -192,6 +222,11 @@ impl World {
             Request::new(key, "WORDS", "", words.0.join(" ").as_bytes())
         });
         let verb = words.0.remove(0);
+        let mut page = Words(words.0.clone());
+        let visitor = consent_words::visitor(&mut page);
+        if let Some(visit) = consent_words::visit(&self.names, verb, page) {
+            return Command::Visitor { visitor, visit };
+        }
         if let "workspace" | "change" | "api_key" | "revoke_api_key" | "rotate" = verb {
             return Command::Operator(self.operation(verb, words));
         }
@@ -220,7 +255,7 @@ impl World {
                 let [name] = words.0[..] else { panic!("lift T1") };
                 Action::LiftTombstone(TombstoneId::parse(&self.names.text(name)))
             }
-            verb => panic!("`{verb}` is no request"),
+            verb => consent_words::action(&self.names, verb, words).unwrap_or_else(|| panic!("`{verb}` is no request")),
         };
         Command::Caller { credential, request, action }
     }

@@ -28,7 +28,7 @@ pub(crate) fn instant(text: &str) -> Timestamp {
     Timestamp::parse(&format!("{TODAY}T{time}{seconds}Z")).expect("a time of day").saturating_add_ms(days * DAY_MS)
 }
 
-fn time(instant: Timestamp) -> String {
+pub(crate) fn time(instant: Timestamp) -> String {
     let text = instant.to_string();
     let time = text[11..].trim_end_matches('Z');
     let time = time.strip_suffix(".000").unwrap_or(time);
@@ -54,7 +54,7 @@ fn resource(resource: Option<&Resource>) -> &str {
 }
 
 /// ` word value`, where there is one.
-fn option(word: &str, value: Option<impl Display>) -> String {
+pub(crate) fn option(word: &str, value: Option<impl Display>) -> String {
     value.map_or(String::new(), |value| format!(" {word} {value}"))
 }
 
@@ -239,7 +239,7 @@ impl Names {
             Outcome::SigningKeyRotated(key) => format!("signing {} from {}", self.of("S", key.key_id), time(key.active_from)),
             Outcome::Created(new) => {
                 let id = self.of("G", new.granted.authorization_id);
-                format!("granted {id} at {} until {}", time(new.created_at), time(new.granted.expires_at))
+                format!("granted {id} at {}{}", time(new.created_at), option("until", new.granted.expires_at.map(time)))
             }
             Outcome::Revoked(revoked) => format!("revoked {} at {}", self.of("G", revoked.authorization_id), time(revoked.revoked_at)),
             Outcome::Checked(checked) => return checked.results.iter().map(|result| self.verdict(result)).collect(),
@@ -257,6 +257,12 @@ impl Names {
             Outcome::TombstoneLifted { tombstone_id, resource, lifted_at } => {
                 format!("{} at {}", self.tombstone("opened", tombstone_id, resource, None), time(*lifted_at))
             }
+            Outcome::Consent(_)
+            | Outcome::ConsentViewed(_)
+            | Outcome::TokenMinted(..)
+            | Outcome::TokenVerified(_)
+            | Outcome::ManageLink(_)
+            | Outcome::ConsentAgent(_) => self.consent_outcome(outcome),
             // What was answered first is in the log.
             Outcome::Repeated(_) => "again".to_owned(),
         }]
@@ -308,9 +314,13 @@ impl Names {
                 let mut line = format!("revoked {}", self.of("G", revoked.authorization_id));
                 line += &option("by", revoked.revoked_by.as_ref());
                 line += &option("superseded_by", revoked.superseded_by.map(|id| self.of("G", id)));
-                line + &option("notes", revoked.notes.as_ref())
+                line += &option("notes", revoked.notes.as_ref());
+                line + &revoked.consent.as_deref().map_or(String::new(), |consent| self.taken_back(consent))
             }
             Event::Check(CheckEvent::Decided(decided)) => self.checked(decided),
+            Event::Check(CheckEvent::TokenVerified(verified)) => self.verified(verified),
+            Event::ConsentAgent(event) => self.consent_agent(event),
+            Event::Consent(event) => self.consent(event),
             Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => {
                 let about = (self.of("N", resolved.nonce), self.of("G", resolved.authorization_id), resource(resolved.resource.as_ref()));
                 format!("confirmation {} {} {} {} {}", about.0, about.1, resolved.scope, about.2, self.answer(&resolved.answer))
@@ -355,7 +365,9 @@ impl Names {
         let (budget, bundle) =
             (option("budget", granted.budget_limit.map(|limit| limit.get())), option("from", granted.bundle_id.as_ref()));
         let replaces = option("replaces", granted.replaces.map(|id| self.of("G", id)));
-        format!("granted {id} {} expires {}{budget}{bundle}{replaces}", scopes(&granted.terms), time(granted.expires_at))
+        let expires = option("expires", granted.expires_at.map(time));
+        let consent = granted.consent.as_deref().map_or(String::new(), |consent| self.consented(granted, consent));
+        format!("granted {id} {}{expires}{budget}{bundle}{replaces}{consent}", scopes(&granted.terms))
     }
 
     /// The key document, a line for each key.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
-use crate::id::{AuthorizationId, ReceiptId};
+use super::{Condition, Consented, Visitor, Withdrawer};
+use crate::id::{AuthorizationId, ConsentAgentId, ConsentId, ReceiptId};
 use crate::json::CanonicalObject;
 use crate::money::Micros;
 use crate::reason::PolicyVersion;
@@ -31,8 +31,8 @@ pub struct Granted {
     pub user_id: UserId,
     /// Who may do what; copied from the bundle if there is one.
     pub terms: Terms,
-    /// From this instant on nothing is allowed.
-    pub expires_at: Timestamp,
+    /// From this instant on nothing is allowed; a consent stands until it is withdrawn.
+    pub expires_at: Option<Timestamp>,
     /// What all allows together may cost.
     pub budget_limit: Option<Micros>,
     /// The bundle the scopes were copied from.
@@ -43,6 +43,8 @@ pub struct Granted {
     pub metadata: CanonicalObject,
     /// By which version of the decision logic.
     pub policy_version: PolicyVersion,
+    /// How the user said so, if it was on a consent page.
+    pub consent: Option<Box<Consented>>,
 }
 
 /// Who may do what: what an authorization says by itself, or copies from a bundle.
@@ -116,4 +118,21 @@ pub struct Revoked {
     pub notes: Option<Note>,
     /// By which version of the decision logic.
     pub policy_version: PolicyVersion,
+    /// The consent that is over with it, if it was given on a page.
+    pub consent: Option<Box<Withdrawal>>,
+}
+
+/// A consent that was given is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// Which.
+    pub consent_id: ConsentId,
+    /// For which agent.
+    pub agent_id: ConsentAgentId,
+    /// What had been consented to.
+    pub scopes: Vec<ScopeName>,
+    /// Who took it back.
+    pub by: Withdrawer,
+    /// Whence, if it was on a page.
+    pub visitor: Visitor,
 }

@@ -1,11 +1,11 @@
-//! Checks: one event for each scope that was asked for, denials included.
+//! Checks: one event for each scope that was asked for, and one for each token of a consent that was presented, denials included.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Condition;
-use crate::id::{AuthorizationId, EscalationId, Nonce, ReceiptId};
+use super::{Condition, TokenTerms};
+use crate::id::{AuthorizationId, ConsentId, EscalationId, Nonce, ReceiptId};
 use crate::json::CanonicalObject;
 use crate::money::Micros;
 use crate::reason::{Decision, PolicyVersion, Reason};
@@ -19,6 +19,40 @@ pub enum CheckEvent {
     /// One scope was decided. Shared with whoever answers.
     #[serde(deserialize_with = "shared")]
     Decided(Arc<Decided>),
+    /// A token of a consent was presented, with the signature of its agent.
+    TokenVerified(Box<TokenVerified>),
+}
+
+/// A token of a consent was presented, with the signature of its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenVerified {
+    /// The receipt of this decision.
+    pub receipt_id: ReceiptId,
+    /// What was granted with the consent.
+    pub authorization_id: AuthorizationId,
+    /// The consent it is of.
+    pub consent_id: ConsentId,
+    /// As granted.
+    pub agent_id: AgentId,
+    /// As granted.
+    pub user_id: UserId,
+    /// What the token says.
+    pub token: TokenTerms,
+    /// Whether it may be relied on: [`Reason::AuthorizationRevoked`], [`Reason::AuthorizationExpired`] for a token whose time is over, or
+    /// [`Reason::AuthorizationGrantedScopeActive`]; the first that applies.
+    pub reason: Reason,
+    /// By which version of the ladder.
+    pub policy_version: PolicyVersion,
+}
+
+impl TokenVerified {
+    /// What its receipt has as the scope.
+    pub const SCOPE: &'static str = "consent.verify";
+
+    /// The bare decision.
+    pub const fn decision(&self) -> Decision {
+        if matches!(self.reason, Reason::AuthorizationGrantedScopeActive) { Decision::Allow } else { Decision::Deny }
+    }
 }
 
 /// One scope was decided.
@@ -73,7 +107,7 @@ pub enum Subject {
         /// As granted.
         agent_id: AgentId,
         /// As granted.
-        expires_at: Timestamp,
+        expires_at: Option<Timestamp>,
     },
 }
 

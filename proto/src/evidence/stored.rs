@@ -15,7 +15,7 @@ pub(super) struct Beginning {
     pub(super) receipt_id: Option<ReceiptId>,
     /// The authorization it is about.
     pub(super) authorization_id: Option<AuthorizationId>,
-    /// Whether that is granted here.
+    /// Whether that is granted here, or somebody asked to consent to it.
     pub(super) is_grant: bool,
     /// Whether a signing key is activated here.
     pub(super) is_activation: bool,
@@ -26,12 +26,16 @@ impl Beginning {
     fn read(body: &[u8]) -> Option<Self> {
         let ([family, variant], rest) = body.split_first_chunk()?;
         match (family, variant) {
-            (0 | 1 | 7 | 8, 0 | 1) => Some(Self::default()),
+            (0 | 1 | 7 | 8, 0 | 1) | (9, 0..=2) | (10, 5) => Some(Self::default()),
+            (10, 0..=4) => {
+                let (_consent_id, rest) = rest.split_first_chunk::<16>()?;
+                Some(Self::of(None, Some(rest.split_first_chunk()?.0), *variant == 0))
+            }
             (2, 0) => Activation::read(body).map(|_| Self { is_activation: true, ..Self::default() }),
-            (3, 0 | 1) => {
+            (3, 0 | 1) | (4, 1) => {
                 let (receipt_id, rest) = rest.split_first_chunk()?;
                 let (authorization_id, _) = rest.split_first_chunk()?;
-                Some(Self::of(Some(receipt_id), Some(authorization_id), *variant == 0))
+                Some(Self::of(Some(receipt_id), Some(authorization_id), (*family, *variant) == (3, 0)))
             }
             (4, 0) => {
                 let (receipt_id, rest) = rest.split_first_chunk()?;

@@ -49,6 +49,23 @@ fn every_vector_gets_its_code_and_index() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), judged.len(), wrong.join("\n"));
 }
 
+#[test]
+fn a_story_begins_with_the_grant_or_with_the_request_for_it() {
+    for (name, begins) in [
+        ("story", true),
+        ("story_after_its_grant", false),
+        ("story_of_a_consent", true),
+        ("story_of_a_consent_from_its_grant", true),
+        ("story_of_a_consent_after_its_grant", false),
+        ("story_of_a_refusal", true),
+    ] {
+        let vector: serde_json::Value = serde_json::from_str(&files::read(&format!("{DIRECTORY}/{name}.json"))).unwrap();
+        let trust = KeyId::parse(vector["trust"][0].as_str().unwrap()).unwrap();
+        let verdict = verify(&files::read_bytes(&format!("{DIRECTORY}/{name}.jsonl")), &[trust], &[], 0).unwrap();
+        assert_eq!(verdict.begins_with_grant, Some(begins), "{name}");
+    }
+}
+
 /// Every code of a bundle but that of receipts; a new variant breaks the match and belongs into the list.
 pub(crate) fn codes() -> Vec<&'static str> {
     let all = [

@@ -3,8 +3,9 @@
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
     Answer, ApiKeyEvent, AuthorizationEvent, Budget, Bundle, BundleEvent, CheckEvent, Condition, ConfirmationEvent, ConfirmationResolved,
-    Constraints, Decided, EscalationEvent, EscalationResolved, Evaluation, Event, Grant, Granted, Plan, Resolution, Revoked, Role, Scalar,
-    SigningKeyEvent, Style, Subject, Terms, Test, TombstoneEvent, Verdict, WorkspaceEvent,
+    ConsentAgentEvent, ConsentEvent, Constraints, Decided, EscalationEvent, EscalationResolved, Evaluation, Event, Grant, Granted, Plan,
+    Resolution, Revoked, Risk, Role, Scalar, SigningKeyEvent, Style, Subject, Terms, Test, TombstoneEvent, Verdict, Withdrawer,
+    WorkspaceEvent,
 };
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, TombstoneId, WorkspaceId};
@@ -17,6 +18,8 @@ use allowlog_proto::text::{
     Resource, ScopeName, SessionId, UserId,
 };
 use allowlog_proto::time::Timestamp;
+
+mod consents;
 
 /// Matches an enum without a wildcard and lists the labels of its variants, so that a new variant first breaks the
 /// build here and then, once it has a label, the test that wants a fixture for every label.
@@ -41,16 +44,44 @@ variants!(EVENTS, event_label, Event, {
     Event::Authorization(AuthorizationEvent::Granted(_)) => "authorization granted",
     Event::Authorization(AuthorizationEvent::Revoked(_)) => "authorization revoked",
     Event::Check(CheckEvent::Decided(_)) => "check decided",
+    Event::Check(CheckEvent::TokenVerified(_)) => "token verified",
     Event::Confirmation(ConfirmationEvent::Resolved(_)) => "confirmation resolved",
     Event::Escalation(EscalationEvent::Resolved(_)) => "escalation resolved",
     Event::Bundle(BundleEvent::Created(_)) => "bundle created",
     Event::Bundle(BundleEvent::Deleted { .. }) => "bundle deleted",
     Event::Tombstone(TombstoneEvent::Placed { .. }) => "tombstone placed",
     Event::Tombstone(TombstoneEvent::Lifted { .. }) => "tombstone lifted",
+    Event::ConsentAgent(ConsentAgentEvent::Created { .. }) => "consent agent created",
+    Event::ConsentAgent(ConsentAgentEvent::Changed { .. }) => "consent agent changed",
+    Event::ConsentAgent(ConsentAgentEvent::SecretRotated { .. }) => "webhook secret rotated",
+    Event::Consent(ConsentEvent::Requested(_)) => "consent requested",
+    Event::Consent(ConsentEvent::Viewed(_)) => "consent viewed",
+    Event::Consent(ConsentEvent::Declined(_)) => "consent declined",
+    Event::Consent(ConsentEvent::Withdrawn(_)) => "consent withdrawn",
+    Event::Consent(ConsentEvent::Minted(_)) => "token minted",
+    Event::Consent(ConsentEvent::ManageLink(_)) => "manage link created",
+});
+variants!(GRANTS, grant_label, Granted, {
+    Granted { consent: None, expires_at: Some(_), .. } => "grant with an end",
+    Granted { consent: None, expires_at: None, .. } => "grant without an end",
+    Granted { consent: Some(_), .. } => "grant by a consent",
+});
+variants!(REVOKES, revoke_label, Option<Withdrawer>, {
+    None => "revoke of a plain grant",
+    Some(Withdrawer::EndUser) => "consent withdrawn by the person",
+    Some(Withdrawer::Builder) => "consent withdrawn by the builder",
+});
+variants!(RISKS, risk_label, Option<Risk>, {
+    None => "no risk said",
+    Some(Risk::Low) => "risk low",
+    Some(Risk::Medium) => "risk medium",
+    Some(Risk::High) => "risk high",
+    Some(Risk::Critical) => "risk critical",
 });
 variants!(SUBJECTS, subject_label, Subject, {
     Subject::Unknown { .. } => "subject unknown",
-    Subject::Known { .. } => "subject known",
+    Subject::Known { expires_at: Some(_), .. } => "subject known",
+    Subject::Known { expires_at: None, .. } => "subject known, without an end",
 });
 variants!(VERDICTS, verdict_label, Verdict, {
     Verdict::Allow { consumed: None } => "allow",
@@ -108,10 +139,20 @@ pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
         Event::ApiKey(ApiKeyEvent::Created { style, role, .. }) => labels.extend([style_label(style), role_label(role)]),
         Event::ApiKey(ApiKeyEvent::Revoked { .. })
         | Event::SigningKey(_)
-        | Event::Authorization(AuthorizationEvent::Revoked(_))
         | Event::Bundle(_)
-        | Event::Tombstone(_) => {}
+        | Event::Tombstone(_)
+        | Event::ConsentAgent(_)
+        | Event::Check(CheckEvent::TokenVerified(_)) => {}
+        Event::Consent(event) => {
+            if let ConsentEvent::Requested(asked) = event {
+                labels.extend(asked.scopes.iter().map(|scope| risk_label(&scope.risk)));
+            }
+        }
+        Event::Authorization(AuthorizationEvent::Revoked(revoked)) => {
+            labels.push(revoke_label(&revoked.consent.as_ref().map(|consent| consent.by)));
+        }
         Event::Authorization(AuthorizationEvent::Granted(granted)) => {
+            labels.push(grant_label(granted));
             let constraints = granted.terms.scopes.iter().filter_map(|scope| scope.constraints.as_deref());
             let lists = constraints.flat_map(|c| [&c.confirm_when, &c.escalate_when, &c.deny_when]);
             labels.extend(lists.flatten().flatten().map(|condition| test_label(&condition.test)));
@@ -132,6 +173,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     all.extend(checks());
     all.extend(answers());
     all.extend(bundles_and_tombstones());
+    all.extend(consents::events());
     all
 }
 
@@ -276,12 +318,13 @@ fn authorizations() -> Vec<(&'static str, Event)> {
             requires_escalation_for: vec![scope("calendar.read"), scope("email.send")],
             escalation_targets: vec![(scope("calendar.read"), Approver::new("finance").unwrap())],
         },
-        expires_at: Timestamp::MAX,
+        expires_at: Some(Timestamp::MAX),
         budget_limit: Micros::new(9_007_199_254_740_991),
         bundle_id: Some(BundleId::new("mail tools").unwrap()),
         replaces: Some(AuthorizationId::from_bytes(bytes(0x05))),
         metadata: object(r#"{"ticket":{"no":7,"text":"a\nb"},"\ud83d\ude00":[true,null]}"#),
         policy_version: PolicyVersion::V20261125,
+        consent: None,
     };
     let minimal = Granted {
         receipt_id: receipt_id(0x11),
@@ -289,10 +332,16 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         terms: minimal_terms(),
         budget_limit: None,
         bundle_id: None,
-        expires_at: at("2026-12-01T00:00:00Z"),
+        expires_at: Some(at("2026-12-01T00:00:00Z")),
         replaces: None,
         metadata: CanonicalObject::default(),
         ..full.clone()
+    };
+    let endless = Granted {
+        receipt_id: receipt_id(0x14),
+        authorization_id: AuthorizationId::from_bytes(bytes(0x0a)),
+        expires_at: None,
+        ..minimal.clone()
     };
     let revoked = Revoked {
         receipt_id: receipt_id(0x12),
@@ -303,11 +352,13 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         superseded_by: Some(AuthorizationId::from_bytes(bytes(0x06))),
         notes: Some(Note::new("renewed").unwrap()),
         policy_version: PolicyVersion::V20261125,
+        consent: None,
     };
     let bare = Revoked { receipt_id: receipt_id(0x13), revoked_by: None, superseded_by: None, notes: None, ..revoked.clone() };
     vec![
         ("authorization_granted", Event::Authorization(AuthorizationEvent::Granted(Box::new(full)))),
         ("authorization_granted_minimal", Event::Authorization(AuthorizationEvent::Granted(Box::new(minimal)))),
+        ("authorization_granted_endless", Event::Authorization(AuthorizationEvent::Granted(Box::new(endless)))),
         ("authorization_revoked", Event::Authorization(AuthorizationEvent::Revoked(Box::new(revoked)))),
         ("authorization_revoked_minimal", Event::Authorization(AuthorizationEvent::Revoked(Box::new(bare)))),
     ]
@@ -358,7 +409,7 @@ pub(crate) fn minimal_check(receipt: u8, verdict: Verdict, reason: Reason) -> De
             authorization_id: authorization_id(),
             user_id: user(),
             agent_id: agent(),
-            expires_at: at("2026-12-01T00:00:00Z"),
+            expires_at: Some(at("2026-12-01T00:00:00Z")),
         },
         scope: scope("email.send"),
         resource: None,
@@ -385,6 +436,9 @@ fn checks() -> Vec<(&'static str, Event)> {
         ..minimal_check(0x20, Verdict::Allow { consumed: None }, Reason::AuthorizationGrantedScopeActive)
     };
     let consumed = Verdict::Allow { consumed: Some(escalation_id()) };
+    // The authorization of a consent, which has no end.
+    let endless = Subject::Known { authorization_id: authorization_id(), user_id: user(), agent_id: agent(), expires_at: None };
+    let endless = Decided { subject: endless, ..minimal_check(0x27, Verdict::Deny, Reason::ScopeNotAuthorized) };
     let unknown = Decided {
         subject: Subject::Unknown { asked: OpaqueId::new("whatever the caller wrote").unwrap() },
         estimated_cost: Micros::new(0),
@@ -403,6 +457,7 @@ fn checks() -> Vec<(&'static str, Event)> {
         ("check_allow_consumed", minimal_check(0x21, consumed, Reason::AuthorizationGrantedViaEscalation)),
         ("check_deny", denied),
         ("check_deny_unknown", unknown),
+        ("check_deny_endless", endless),
         ("check_confirm", minimal_check(0x24, confirm, Reason::ScopeRequiresUserConfirmation)),
         ("check_escalate", minimal_check(0x25, escalate(finance, true), Reason::EscalationRequired)),
         ("check_escalate_again", minimal_check(0x26, escalate(None, false), Reason::EscalationRequired)),

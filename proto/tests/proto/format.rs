@@ -1,14 +1,24 @@
 //! `FORMAT.md` says what the code does, as far as a test can read it.
 
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, WorkspaceId};
+use std::collections::BTreeSet;
+
+use allowlog_proto::event::TokenVerified;
+use allowlog_proto::id::{
+    ApiKeyId, AuditId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId, Nonce, ReceiptId, TokenId, TombstoneId, WebhookId,
+    WorkspaceId,
+};
 use allowlog_proto::limits::{
-    EVIDENCE_LINE_BYTES_MAX, FRAME_BYTES_MAX, JSON_DEPTH_MAX, PROOF_HASHES_MAX, RECORD_BYTES_MAX, SAFE_INTEGER_MAX, SIGNED_NOTE_BYTES_MAX,
-    SIGNED_NOTE_LINES_MAX,
+    EMAIL_BYTES_MAX, EVIDENCE_LINE_BYTES_MAX, FRAME_BYTES_MAX, IP_ADDRESS_BYTES_MAX, JSON_DEPTH_MAX, PROOF_HASHES_MAX, RECORD_BYTES_MAX,
+    SAFE_INTEGER_MAX, SCOPE_DESCRIPTION_BYTES_MAX, SCOPE_LABEL_BYTES_MAX, SIGNED_NOTE_BYTES_MAX, SIGNED_NOTE_LINES_MAX, TOKEN_BYTES_MAX,
+    TOKEN_LIFE_S_MAX, URL_BYTES_MAX, USER_AGENT_BYTES_MAX,
 };
 use allowlog_proto::reason::{PolicyVersion, Reason};
+use allowlog_proto::record;
+use allowlog_proto::text::UserId;
 use allowlog_proto::time::Timestamp;
+use allowlog_proto::token::Claims;
 
-use crate::{evidence, files, vectors};
+use crate::{evidence, files, fixtures, vectors};
 
 fn text() -> String {
     files::read("FORMAT.md")
@@ -64,6 +74,12 @@ fn prefixes_and_limits_are_named() {
         ReceiptId::PREFIX,
         Nonce::PREFIX,
         EscalationId::PREFIX,
+        TombstoneId::PREFIX,
+        ConsentId::PREFIX,
+        ConsentAgentId::PREFIX,
+        TokenId::PREFIX,
+        WebhookId::PREFIX,
+        AuditId::PREFIX,
     ];
     for prefix in prefixes {
         assert!(text.contains(&format!("\n| `{prefix}` | ")), "{prefix}");
@@ -79,7 +95,58 @@ fn prefixes_and_limits_are_named() {
         SAFE_INTEGER_MAX.to_string(),
         Timestamp::MAX.as_ms().to_string(),
         PolicyVersion::CURRENT.as_str().to_owned(),
+        format!("| email | 1 to {EMAIL_BYTES_MAX} | scope label | 1 to {SCOPE_LABEL_BYTES_MAX} |"),
+        format!("| scope description | 0 to {SCOPE_DESCRIPTION_BYTES_MAX} | IP address | 1 to {IP_ADDRESS_BYTES_MAX} |"),
+        format!("| user agent | 0 to {USER_AGENT_BYTES_MAX} | webhook URL | 1 to {URL_BYTES_MAX} |"),
+        format!("| redirect URL | 1 to {URL_BYTES_MAX} | origin | 1 to {URL_BYTES_MAX} |"),
+        format!("(varint, seconds, 1 to {TOKEN_LIFE_S_MAX})"),
+        format!("nothing longer than {TOKEN_BYTES_MAX} bytes"),
+        format!("| token verified | `scope`: `{}` |", TokenVerified::SCOPE),
     ] {
         assert!(text.contains(&number), "{number}");
     }
+}
+
+/// Each event of the table is one of the fixtures', by the numbers that its body begins with, and none is missing.
+#[test]
+fn events_stand_under_their_numbers() {
+    let text = text();
+    let (_, table) = text.split_once("| Family | Variant | Fields in order |\n").unwrap();
+    let (mut family, mut named) = (0, BTreeSet::new());
+    for row in table.lines().skip(1).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let number = |cell: &str| cell.split(' ').next().and_then(|number| number.parse().ok());
+        family = number(cells[1]).unwrap_or(family);
+        named.insert([family, number(cells[2]).unwrap()]);
+    }
+    let stored = |record: &record::Record| {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes).unwrap();
+        [bytes[record::HEADER_BYTES], bytes[record::HEADER_BYTES + 1]]
+    };
+    assert_eq!(named, fixtures::log().0.iter().map(|(_, record)| stored(record)).collect());
+}
+
+#[test]
+fn tokens_are_written_as_it_says() {
+    let text = text();
+    let claims = Claims {
+        user_id: UserId::new("user_1").unwrap(),
+        agent_id: ConsentAgentId::from_bytes([1; 16]),
+        consent_id: ConsentId::from_bytes([2; 16]),
+        scopes: Vec::new(),
+        issued_at: Timestamp::default(),
+        expires_at: Timestamp::default(),
+        token_id: TokenId::from_bytes([3; 16]),
+    };
+    let key_id = KeyId::of(&[2; 33]);
+    let input = claims.signing_input(key_id);
+    let header = data_encoding::BASE64URL_NOPAD.decode(input.split_once('.').unwrap().0.as_bytes()).unwrap();
+    let header = String::from_utf8(header).unwrap().replace(&key_id.to_string(), "<key id>");
+    assert!(text.contains(&format!("`{header}`")), "{header}");
+    let (_, table) = text.split_once("| Claim | |\n|---|---|\n").unwrap();
+    let named: BTreeSet<&str> =
+        table.lines().take_while(|line| line.starts_with('|')).flat_map(|line| line.split('|').nth(1).unwrap().split(", ")).collect();
+    let named: BTreeSet<&str> = named.iter().map(|name| name.trim().trim_matches('`')).collect();
+    assert_eq!(named, claims.to_object().iter().map(|(name, _)| name).collect());
 }

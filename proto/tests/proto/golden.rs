@@ -20,6 +20,9 @@ fn every_variant_has_a_fixture() {
     let found: Vec<&str> = fixtures::events().iter().flat_map(|(_, event)| fixtures::labels(event)).collect();
     for list in [
         fixtures::EVENTS,
+        fixtures::GRANTS,
+        fixtures::REVOKES,
+        fixtures::RISKS,
         fixtures::SUBJECTS,
         fixtures::VERDICTS,
         fixtures::EVALUATIONS,
@@ -78,6 +81,7 @@ fn the_golden_bytes_are_read_back() {
     for (name, record) in &records {
         let bytes = read(name);
         assert_eq!(Record::decode(&bytes).as_ref(), Ok(record), "{name}");
+        assert_eq!(record::family(&bytes) == Some(Event::CHECKS), matches!(record.event, Event::Check(_)), "{name}");
         let shown: serde_json::Value = serde_json::from_str(&files::read(&format!("{DIRECTORY}/{name}.json"))).unwrap();
         assert_eq!(shown["hash"], record::hash(&bytes).unwrap().to_string(), "{name}");
     }

@@ -4,9 +4,9 @@ is reported. Where a fault is the log's own, the log is consistent in all else: 
 
 import base64
 
-from evidence_log import START, Bundle, b64, named, record_hash, text_of, time_text, unpadded
+from evidence_log import START, Bundle, b64, blake3, named, record_hash, text_of, time_text, unpadded
 from evidence_heads import loose
-from evidence_vectors import A, B, C, KEY, NEXT, STRANGER, W1, grown, large, rotated, small, vector
+from evidence_vectors import A, B, C, KEY, MAIL, NEXT, STRANGER, W1, consents, grown, large, rotated, small, vector
 from reference import base64url, canonical
 
 MALFORMED, INDEX, HASH, LINK = "malformed_record", "wrong_index", "wrong_hash", "broken_link"
@@ -152,10 +152,10 @@ def records_that_are_none():
 
 
 def bodies():
-    for family, variant in [(0, 2), (1, 2), (2, 1), (7, 2), (8, 2), (9, 0), (250, 0)]:
+    for family, variant in [(0, 2), (1, 2), (2, 1), (7, 2), (8, 2), (9, 3), (10, 6), (11, 0), (250, 0)]:
         body = bytes([family, variant]) + small().specs[TOMBSTONE]["body"][2:]
         vector(f"body_{family}_{variant}", "no such event", log_of(TOMBSTONE, body=body), MALFORMED, TOMBSTONE)
-    for family, variant in [(3, 2), (4, 1), (6, 1)]:
+    for family, variant in [(3, 2), (4, 2), (6, 1)]:
         body = bytes([family, variant]) + small().specs[REVOKE]["body"][2:]
         vector(f"body_{family}_{variant}", "no such event", Bundle(small().changed(REVOKE, body=body), first=5), MALFORMED, REVOKE)
     log, at = large(), 11
@@ -165,6 +165,16 @@ def bodies():
     for place, length, name in [(3, 33, "granted"), (6, 2, "check_alone"), (6, 18, "check_subject"), (6, 34, "check"), (11, 33, "confirmation"), (16, 49, "resolution"), (24, 33, "revoked")]:
         cut = log.changed(place, body=log.specs[place]["body"][:length])
         vector(f"body_{name}_cut", "the fixed part of the body is not there", Bundle(cut, first=place, end=place + 1), MALFORMED, place)
+    log = consents()
+    for place, length, name in [(3, 33, "request"), (4, 33, "view"), (6, 33, "token"), (7, 33, "mint")]:
+        cut = log.changed(place, body=log.specs[place]["body"][:length])
+        vector(f"body_{name}_cut", "the fixed part of the body is not there", Bundle(cut, first=place, end=place + 1), MALFORMED, place)
+    unsigned = around(6, lambda ls: ls.pop("receipt"), log)
+    vector("token_verified_without_receipt", "a verified token has one", unsigned, "missing_receipt", 6)
+    vector("request_with_receipt_hash", "a request for consent has no receipt", Bundle(log.changed(3, over={"receipt_hash": b"r" * 32})), "wrong_receipt", 3)
+    asked = log.records()[3]
+    hidden = Bundle(log, MAIL.auth).edit(lambda b: b.lines[3].update(hidden=b64(asked[:113] + blake3(asked[113:]))) or b.lines[3].pop("record"))
+    vector("request_hidden_from_its_story", "a request is of the story that it may lead to", hidden, SUBJECT, 3)
     other = small()
     body = other.specs[5]["body"]
     assert body[18] == 0

@@ -323,21 +323,23 @@ class Log:
         self.keys.append((key, len(self.specs), active_from))
         return self.add(b"\2\0" + key.raw_id + key.public + varint(active_from), at=at)
 
-    def granted(self, auth, scopes=("email.send",), user="user_1", agent="agent_1", metadata=None, budget=None, at=None, request=None, **more):
-        rid, expires = self.receipt_id(), START + 8 * DAY_MS
-        body = b"\3\0" + rid + auth + text(user) + terms(agent, scopes, **more) + varint(expires) + maybe(budget, integer)
-        body += b"\0\0" + json_object(metadata or {}) + b"\0"
-        context = {**(metadata or {}), "scopes": list(scopes), "expires_at": time_text(expires)}
+    def granted(self, auth, scopes=("email.send",), user="user_1", agent="agent_1", metadata=None, budget=None, request=None, consent=None, **more):
+        rid, expires = self.receipt_id(), None if consent else START + 8 * DAY_MS
+        body = b"\3\0" + rid + auth + text(user) + terms(agent, scopes, **more) + maybe(expires, varint) + maybe(budget, integer)
+        body += b"\0\0" + json_object(metadata or {}) + b"\0" + maybe(consent, lambda c: c.ids[:16] + c.agent + c.token + c.visitor)
+        context = {**(metadata or {}), "scopes": list(scopes)}
+        context |= {"consent_id": consent.id} if consent else {"expires_at": time_text(expires)}
         names = {"confirm": "requires_confirm_for", "escalate": "requires_escalation_for", "targets": "escalation_targets"}
         context |= {names[name]: value if name == "targets" else list(value) for name, value in more.items()}
         context |= {} if budget is None else {"budget_limit_micros": budget}
         receipt = self.receipt(rid, auth, "authorization_granted", "user_approved_via_customer_ui", user, agent, None, context, event="authorization.create")
         return self.add(body, request, auth, receipt)
 
-    def revoked(self, auth, by=None, successor=None, notes=None, user="user_1", agent="agent_1"):
+    def revoked(self, auth, by=None, successor=None, notes=None, user="user_1", agent="agent_1", consent=None):
         rid, by = self.receipt_id(), "superseded" if successor else by
         body = b"\3\1" + rid + auth + text(user) + text(agent) + maybe(by, text) + maybe(successor, raw) + maybe(notes, text) + b"\0"
-        context = {"revoked_by": by, "superseded_by": successor and text_of("auth_", successor), "notes": notes}
+        body += maybe(consent, lambda c: c.ids[:16] + c.agent + c.keys + (b"\0" + c.visitor if by == "end_user" else b"\1\0\0"))
+        context = {"revoked_by": by, "superseded_by": successor and text_of("auth_", successor), "notes": notes, "consent_id": consent and consent.id}
         context = {name: value for name, value in context.items() if value is not None}
         reason = "superseded_by_new_authorization" if successor else "user_revoked_via_settings"
         receipt = self.receipt(rid, auth, "authorization_revoked", reason, user, agent, None, context, event="authorization.revoke")
@@ -349,10 +351,10 @@ class Log:
     authorization_granted_via_confirmation authorization_granted_scope_active""".split()
 
     def checked(self, auth, decision, reason, scope="email.send", resource=None, session=None, cost=None, context=None, budget=None,
-                fired=None, nonce=None, escalation=None, user="user_1", agent="agent_1", request=None, opaque="who"):  # fmt: skip
+                fired=None, nonce=None, escalation=None, user="user_1", agent="agent_1", request=None, opaque="who", end=START + 8 * DAY_MS):  # fmt: skip
         """`fired`: None for a scope without conditions, () where none fired, else the condition."""
         rid, context = self.receipt_id(), context or {}
-        subject = b"\0" + text(opaque) if auth is None else b"\1" + auth + text(user) + text(agent) + varint(START + 8 * DAY_MS)
+        subject = b"\0" + text(opaque) if auth is None else b"\1" + auth + text(user) + text(agent) + maybe(end, varint)
         body = b"\4\0" + rid + subject + text(scope) + maybe(resource, text) + maybe(session, text) + maybe(cost, integer) + json_object(context)
         body += maybe(budget, lambda b: integer(b[0]) + integer(b[1]))
         body += b"\0" if fired is None else b"\1" if fired == () else b"\2" + condition(fired)
@@ -405,6 +407,66 @@ class Log:
 
     def lifted(self, resource):
         return self.add(b"\x08\1" + named("tombstone " + resource) + text(resource))
+
+    # Consents.
+
+    def agent_created(self, consent, name="Travel agent"):
+        more = maybe("https://app.example.com/hooks", text) + many(["https://app.example.com"], text)
+        return self.add(b"\x09\0" + consent.agent + b"\2" + bytes(range(32)) + text(name) + varint(3600) + more + b"\1")
+
+    def agent_changed(self, consent, name="Another name"):
+        return self.add(b"\x09\1" + consent.agent + text(name) + varint(60) + b"\0\0\0")
+
+    def secret_rotated(self, consent, generation=1):
+        return self.add(b"\x09\2" + consent.agent + varint(generation))
+
+    def asked(self, consent, email=None, metadata=None):
+        scopes = many(consent.scopes, lambda key: text(key) + text("May it " + key + "?") + maybe("More about it.", text) + b"\1\2" + b"\0")
+        body = b"\x0a\0" + consent.ids + consent.agent + text(consent.user) + maybe(email, text) + scopes
+        body += text("https://app.example.com/done?a=b") + varint(self.next_time + 1_800_000) + json_object(metadata or {})
+        return self.add(body, subject=consent.auth)
+
+    def viewed(self, consent):
+        return self.add(b"\x0a\1" + consent.ids + consent.agent + consent.visitor, subject=consent.auth)
+
+    def approved(self, consent):
+        return self.granted(consent.auth, consent.scopes, consent.user, text_of("ag_", consent.agent), consent=consent)
+
+    def declined(self, consent):
+        body = b"\x0a\2" + consent.ids + consent.agent + text(consent.user) + consent.keys + consent.visitor
+        return self.add(body, subject=consent.auth)
+
+    def withdrawn(self, consent):
+        return self.add(b"\x0a\3" + consent.ids + consent.agent + text(consent.user) + consent.keys, subject=consent.auth)
+
+    def minted(self, consent):
+        body = b"\x0a\4" + consent.ids + consent.agent + text(consent.user) + consent.keys + consent.token
+        return self.add(body, subject=consent.auth)
+
+    def linked(self, user="user_1"):
+        return self.add(b"\x0a\5" + text(user) + varint(self.next_time + 3_600_000))
+
+    def verified(self, consent, decision="allow", reason="authorization_granted_scope_active"):
+        rid, agent = self.receipt_id(), text_of("ag_", consent.agent)
+        body = b"\4\1" + rid + consent.auth + consent.ids[:16] + text(agent) + text(consent.user) + consent.token
+        context = {"consent_id": consent.id, "token_id": text_of("tok_", consent.token[:16]), "token_expires_at": time_text(consent.until)}
+        receipt = self.receipt(rid, consent.auth, decision, reason, consent.user, agent, None, context, scope="consent.verify")
+        return self.add(body + bytes([self.REASONS.index(reason)]) + b"\0", None, consent.auth, receipt)
+
+    def taken_back(self, consent, by):
+        return self.revoked(consent.auth, by, user=consent.user, agent=text_of("ag_", consent.agent), consent=consent)
+
+
+class Consent:
+    """A request for consent with what is needed to tell its story."""
+
+    def __init__(self, name, user="user_1", scopes=("email.send", "files.delete"), agent="travel"):
+        self.auth, self.agent, self.user, self.scopes = named("auth consent " + name), named("agent " + agent), user, list(scopes)
+        raw_id = hashlib.sha256(b"consent " + name.encode()).digest()[:16]
+        self.id, self.ids, self.keys = text_of("cr_", raw_id), raw_id + self.auth, many(self.scopes, text)
+        self.until = START + 3_600_000
+        self.token = named("token " + name) + varint(self.until)
+        self.visitor = maybe("192.0.2.7", text) + maybe("Mozilla/5.0", text)
 
 
 def record_hash(record):

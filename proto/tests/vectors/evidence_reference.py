@@ -19,7 +19,7 @@ from reference import canonical
 RECORD_MAX, LINE_MAX, NOTE_MAX, SIGNATURES_MAX = 524288, 16777216, 65536, 100
 TIME_MAX = 253402300799999
 HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"}
-FAMILIES = {0: (0, 1), 1: (0, 1), 2: (0,), 3: (0, 1), 4: (0,), 5: (0,), 6: (0,), 7: (0, 1), 8: (0, 1)}
+FAMILIES = {0: (0, 1), 1: (0, 1), 2: (0,), 3: (0, 1), 4: (0, 1), 5: (0,), 6: (0,), 7: (0, 1), 8: (0, 1), 9: (0, 1, 2), 10: range(6)}
 WITH_RECEIPT = {3, 4, 6}
 
 
@@ -314,13 +314,13 @@ def body_fields(body):
         # The time behind the key must be there too, and be one.
         active_from = varint(fixed[48:]) if len(fixed) > 48 else None
         return (2, None, None) if active_from is not None and active_from <= TIME_MAX else None
-    if family == 4:
+    if body[:2] == b"\4\0":
         known = fixed[16:17]
         if known not in (b"\0", b"\1") or len(fixed) < (33 if known == b"\1" else 17):
             return None
         return 4, part(0), part(17) if known == b"\1" else None
-    ids = {3: (0, 16), 5: (None, 16), 6: (0, 32)}.get(family)
-    if ids is None:
+    ids = {3: (0, 16), 4: (0, 16), 5: (None, 16), 6: (0, 32), 10: (None, 16)}.get(family)
+    if ids is None or body[:2] == b"\x0a\5":
         return family, None, None
     receipt, authorization = ids
     if len(fixed) < authorization + 16:

@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 
 import evidence_reference
-from evidence_log import START, Bundle, Key, Log, Witness, blake3, named, text_of
+from evidence_log import START, Bundle, Consent, Key, Log, Witness, blake3, named, text_of
 
 FOLDER = Path(__file__).parent / "evidence"
 
 KEY, NEXT, STRANGER = Key("evidence"), Key("evidence, the next"), Key("evidence, a stranger's")
 A, B, C = named("auth a"), named("auth b"), named("auth c")
 W1, W2, W3 = Witness("witness.example/one"), Witness("witness.example/two"), Witness("three")
+MAIL, TRIP, LATE = Consent("mail"), Consent("trip", "user_2", ["trip.book"]), Consent("late")
 VECTORS = {}
 
 
@@ -62,6 +63,16 @@ def large():
     return log.revoked(A)
 
 
+def consents():
+    """0 created, 1 key, 2 agent, 3 MAIL asked for, 4 viewed, 5 approved, 6 verified, 7 minted; then every other event of consents."""
+    log = Log("consents").created().activated(KEY).agent_created(MAIL).asked(MAIL, "anna@example.com", {"plan": "pro"}).viewed(MAIL)
+    log.approved(MAIL).verified(MAIL).minted(MAIL).linked().asked(TRIP).agent_changed(TRIP).declined(TRIP).asked(LATE).withdrawn(LATE)
+    log.checked(MAIL.auth, "deny", "scope_not_authorized", "pay", agent=text_of("ag_", MAIL.agent), end=None).secret_rotated(MAIL)
+    log.verified(MAIL, "deny", "authorization_expired").taken_back(MAIL, "end_user").verified(MAIL, "deny", "authorization_revoked")
+    again = Consent("again")
+    return log.asked(again).approved(again).taken_back(again, "builder")
+
+
 def grown(size):
     """A log of this size, mostly of small records, with a check now and then."""
     log = Log(f"size {size}").created().activated(KEY).granted(A) if size > 1 else Log("size 1").activated(KEY)
@@ -98,6 +109,11 @@ def valid():
     vector("whole_workspace", "every record of a workspace, every family of events", Bundle(log))
     vector("story", "the story of one authorization: what is of no concern to it is hidden", Bundle(log, A))
     vector("story_of_another", "the story of another authorization of the same workspace", Bundle(log, B))
+    vector("consents", "every event of agents and of consents", Bundle(consents()))
+    vector("story_of_a_consent", "request, view, approval, tokens, revoke: it begins with the request", Bundle(consents(), MAIL.auth, first=3))
+    vector("story_of_a_consent_from_its_grant", "or with the grant", Bundle(consents(), MAIL.auth, first=5))
+    vector("story_of_a_consent_after_its_grant", "or after it", Bundle(consents(), MAIL.auth, first=6))
+    vector("story_of_a_refusal", "request and answer: nothing was granted", Bundle(consents(), TRIP.auth, first=9, end=12))
     vector("story_after_its_grant", "a story that begins after its grant is whole in its range", Bundle(log, A, first=5, end=12))
     vector("story_of_nobody", "an authorization nobody granted: everything is hidden", Bundle(small(), C))
     alone = Bundle(small(), first=2, end=3).edit(lambda b: b.head.update(authorization_id=text_of("auth_", A)))

@@ -29,6 +29,11 @@ def checks():
     fired = {"matched_condition": {"field": "amount", "op": "gt", "value": 10}, "field_value": 12}
     denied = check(decision="deny", reason="deny_condition_matched", policy_eval=fired)
     vector("policy_eval_fired", "valid", sealed(denied), "a condition and the value it saw")
+    token = {"consent_id": any_id("cr_", "consent"), "token_id": any_id("tok_", "token"), "token_expires_at": "2026-11-23T12:59:59.000Z"}
+    verified = check(scope="consent.verify", resource=None, agent_id=any_id("ag_", "agent"), context=token)
+    vector("consent_verify", "valid", sealed(verified), "a token of a consent was verified: a check like any other")
+    denied = {**verified, "decision": "deny", "reason": "authorization_revoked"}
+    vector("consent_verify_revoked", "valid", sealed(denied), "a token of a consent that was taken back")
     vector("workspace_as_expected", "valid", sealed(check()), "the expected workspace", workspace=WORKSPACE)
 
 
@@ -45,6 +50,11 @@ def events():
     }
     vector("create_full", "valid", sealed(create(context=context)), "a create with constraints and metadata")
     vector("create_minimal", "valid", sealed(create()), "a create")
+    context = {"scopes": ["email.send", "files.delete"], "consent_id": any_id("cr_", "consent")}
+    consented = create(agent_id=any_id("ag_", "agent"), context=context)
+    vector("create_by_consent", "valid", sealed(consented), "a consent's grant: it has no end")
+    context = {"revoked_by": "end_user", "consent_id": any_id("cr_", "consent")}
+    vector("revoke_of_a_consent", "valid", sealed(revoke(agent_id=any_id("ag_", "agent"), context=context)), "a person took a consent back")
     vector("revoke", "valid", sealed(revoke()), "a revoke")
     context = {"revoked_by": "superseded", "superseded_by": any_id("auth_", "successor"), "notes": "renewed"}
     superseded = revoke(reason="superseded_by_new_authorization", context=context)

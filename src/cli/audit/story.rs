@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use allowlog_proto::event::Answer;
 use allowlog_proto::event::{
-    ApiKeyEvent, AuthorizationEvent, BundleEvent, CheckEvent, ConfirmationEvent, Decided, EscalationEvent, Event, SigningKeyEvent, Subject,
-    TombstoneEvent, Verdict, WorkspaceEvent,
+    ApiKeyEvent, AuthorizationEvent, BundleEvent, CheckEvent, ConfirmationEvent, ConsentAgentEvent, ConsentEvent, Decided, EscalationEvent,
+    Event, SigningKeyEvent, Subject, TombstoneEvent, Verdict, WorkspaceEvent,
 };
 use allowlog_proto::evidence::Line;
 use allowlog_proto::id::AuthorizationId;
 use allowlog_proto::reason::Decision;
 use allowlog_proto::record::Record;
+use allowlog_proto::text::ScopeName;
 
 use crate::cli::plain;
 
@@ -53,13 +54,9 @@ impl Story {
             Event::Authorization(AuthorizationEvent::Granted(granted)) => {
                 let scopes: Vec<&str> = granted.terms.scopes.iter().map(|scope| scope.name.as_str()).collect();
                 let budget = granted.budget_limit.map(|limit| format!(", budget {} micro-USD", limit.get())).unwrap_or_default();
-                format!(
-                    "granted {} by {} to {} until {}{budget}",
-                    scopes.join(", "),
-                    granted.user_id,
-                    granted.terms.agent_id,
-                    granted.expires_at
-                )
+                let until = granted.expires_at.map_or_else(|| "until withdrawn".to_owned(), |end| format!("until {end}"));
+                let consent = granted.consent.as_ref().map(|consent| format!(", by consent {}", consent.consent_id)).unwrap_or_default();
+                format!("granted {} by {} to {} {until}{budget}{consent}", scopes.join(", "), granted.user_id, granted.terms.agent_id)
             }
             Event::Authorization(AuthorizationEvent::Revoked(revoked)) => {
                 let by = revoked.revoked_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
@@ -70,6 +67,12 @@ impl Story {
                 }
             }
             Event::Check(CheckEvent::Decided(decided)) => self.check(record, decided),
+            Event::Check(CheckEvent::TokenVerified(verified)) => {
+                let (token, decision) = (verified.token, verified.decision().as_str());
+                format!("token {} of consent {}: {decision} ({})", token.token_id, verified.consent_id, verified.reason.as_str())
+            }
+            Event::ConsentAgent(event) => agent(event),
+            Event::Consent(event) => consent(event),
             Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => {
                 let answer = match &resolved.answer {
                     Answer::Approved { expires_at, .. } => format!("confirmed until {expires_at}"),
@@ -130,4 +133,28 @@ impl Story {
 
 fn on(resource: Option<&str>) -> String {
     resource.map(|resource| format!(" on {resource}")).unwrap_or_default()
+}
+
+fn agent(event: &ConsentAgentEvent) -> String {
+    match event {
+        ConsentAgentEvent::Created { agent_id, terms, .. } => format!("agent {agent_id} `{}` created", terms.name),
+        ConsentAgentEvent::Changed { agent_id, terms } => format!("agent {agent_id} `{}` changed", terms.name),
+        ConsentAgentEvent::SecretRotated { agent_id, .. } => format!("agent {agent_id} signs webhooks with another secret"),
+    }
+}
+
+fn consent(event: &ConsentEvent) -> String {
+    let listed = |scopes: &[ScopeName]| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ");
+    match event {
+        ConsentEvent::Requested(asked) => {
+            let scopes: Vec<&str> = asked.scopes.iter().map(|scope| scope.key.as_str()).collect();
+            let (id, user, agent) = (asked.consent_id, &asked.user_id, asked.agent_id);
+            format!("{user} is asked to consent to {} for {agent} until {} ({id})", scopes.join(", "), asked.expires_at)
+        }
+        ConsentEvent::Viewed(viewed) => format!("page of consent {} looked at", viewed.consent_id),
+        ConsentEvent::Declined(declined) => format!("{} declined {}", declined.user_id, listed(&declined.scopes)),
+        ConsentEvent::Withdrawn(withdrawn) => format!("request for consent {} taken back", withdrawn.consent_id),
+        ConsentEvent::Minted(minted) => format!("token {} made, until {}", minted.token.token_id, minted.token.expires_at),
+        ConsentEvent::ManageLink(link) => format!("link for {} to manage consents, until {}", link.user_id, link.expires_at),
+    }
 }

@@ -70,10 +70,10 @@ pub async fn by_id(
     let id = AuthorizationId::parse(&path_id(path));
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let id = id?;
-        Some((id, state.authorization(workspace_id, id)?.clone(), now))
+        Some((id, state.authorization(workspace_id, id)?.clone(), state.granted_at(workspace_id, id), now))
     });
-    let (id, authorization, now) = read.await?.ok_or_else(|| ApiError::not_found("authorization"))?;
-    Ok(Json(known(id, &authorization, now)))
+    let (id, authorization, granted_at, now) = read.await?.ok_or_else(|| ApiError::not_found("authorization"))?;
+    Ok(Json(known(id, &authorization, granted_at, now)))
 }
 
 pub fn by_id_entry() -> Entry {
@@ -88,11 +88,12 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     let (credential, page, ()) = call::page(&app, &headers, &uri, AuthorizationId::parse, |_| ()).await?;
     let read = app.engine.read_as(credential, move |state, workspace_id, now| {
         let behind = state.authorizations(workspace_id, page.after).rev().take(page.limit.saturating_add(1));
-        (behind.map(|(id, authorization)| (id, authorization.clone())).collect::<Vec<_>>(), now)
+        let behind = behind.map(|(id, authorization)| (id, authorization.clone(), state.granted_at(workspace_id, id)));
+        (behind.collect::<Vec<_>>(), now)
     });
     // Copied where everybody waits, put into words here.
     let (behind, now) = read.await?;
-    let items = behind.iter().map(|(id, authorization)| known(*id, authorization, now)).collect();
+    let items = behind.iter().map(|(id, authorization, granted_at)| known(*id, authorization, *granted_at, now)).collect();
     Ok(Json(PageBody::new(items, page.limit, |last| last.authorization_id.to_string())))
 }
 
@@ -131,7 +132,12 @@ pub fn revoke_entry() -> Entry {
         .refuses_with(409, "`conflict`: it is revoked already.")
 }
 
-fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: Timestamp) -> KnownAuthorizationBody {
+fn known(
+    authorization_id: AuthorizationId,
+    authorization: &Authorization,
+    granted_at: Timestamp,
+    now: Timestamp,
+) -> KnownAuthorizationBody {
     let scopes = &authorization.scopes;
     let listed =
         |is_listed: fn(&Scope) -> bool| -> Vec<ScopeName> { scopes.iter().filter(|s| is_listed(s)).map(|s| s.name.clone()).collect() };
@@ -140,10 +146,10 @@ fn known(authorization_id: AuthorizationId, authorization: &Authorization, now: 
         authorization_id,
         status: match authorization.revoked_at {
             Some(_) => "revoked",
-            None if now >= authorization.expires_at => "expired",
+            None if authorization.is_expired(now) => "expired",
             None => "active",
         },
-        created_at: Timestamp::from_ms(authorization_id.time_ms()).unwrap_or_default(),
+        created_at: granted_at,
         expires_at: authorization.expires_at,
         revoked_at: authorization.revoked_at,
         user_id: authorization.user_id.clone(),

@@ -103,7 +103,7 @@ pub(super) fn answer<'a>(
     signed: &mut Signed,
 ) -> CheckedBody<'a> {
     let (user_id, agent_id, expires_at) = match results.first().map(|result| &result.subject) {
-        Some(Subject::Known { user_id, agent_id, expires_at, .. }) => (user_id.as_str(), agent_id.as_str(), Some(*expires_at)),
+        Some(Subject::Known { user_id, agent_id, expires_at, .. }) => (user_id.as_str(), agent_id.as_str(), *expires_at),
         Some(Subject::Unknown { .. }) | None => ("unknown", "unknown", None),
     };
     let mut each = |decided: &'a Decided| (decided.scope.as_str(), result(decided, signed.next(app, decided.receipt_id, checked_at)));

@@ -63,7 +63,7 @@ pub fn export_entry() -> Entry {
              offline by `allowlog audit verify`, or on the page `/verify`. In the story of an authorization every other record of the workspace is \
              shown to be in its place and about something else, without its contents.",
         )
-        .query("authorization_id", "The story of this authorization, from its grant on; else everything of the workspace.", text())
+        .query("authorization_id", "The story of this authorization, from its grant on, or from the request for consent that led to it; else everything of the workspace.", text())
         .query("from", "Records of this instant or later; RFC 3339 with an offset.", instant())
         .query("to", "Records before this instant; RFC 3339 with an offset.", instant())
         .answers_with(MEDIA_TYPE, "A bundle, as proto/FORMAT.md has it.", lines)

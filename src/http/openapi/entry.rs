@@ -21,6 +21,8 @@ pub struct Entry {
     summary: &'static str,
     about: &'static str,
     access: Access,
+    /// How errors are told.
+    speech: Speech,
     parameters: Vec<RefOr<Parameter>>,
     body: Option<Body>,
     answers: Vec<Answer>,
@@ -28,6 +30,15 @@ pub struct Entry {
     refusals: Vec<(u16, Option<&'static str>)>,
     /// Every schema that is referred to.
     pub schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+/// How errors are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Allowly,
+    Permitly,
+    /// To a person, as far as a person can come by them.
+    Page,
 }
 
 /// Who may call.
@@ -38,10 +49,14 @@ enum Access {
     AdminToken,
 }
 
+/// The media type of nearly everything.
+const JSON: &str = "application/json";
+
 struct Body {
     about: String,
     schema: RefOr<Schema>,
     required: Required,
+    media_type: &'static str,
 }
 
 struct Answer {
@@ -76,13 +91,41 @@ impl Entry {
 
     fn new(access: Access, tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         let (about, parameters, body, answers, schemas) = ("", Vec::new(), None, Vec::new(), Vec::new());
-        let operation = Self { id, tag, summary, about, access, parameters, body, answers, refusals: Vec::new(), schemas };
+        let speech = Speech::Allowly;
+        let operation = Self { id, tag, summary, about, access, speech, parameters, body, answers, refusals: Vec::new(), schemas };
         let operation = operation.shared_parameter("RequestId").refuses(414).refuses(431).refuses(500).refuses(503);
         match access {
             Access::Everybody => operation,
             Access::ApiKey => operation.refuses(401).refuses(429),
             Access::AdminToken => operation.refuses(401),
         }
+    }
+
+    /// Errors are spelt as the Permitly API does, which has one status for whatever is wrong with a body.
+    pub fn permitly(mut self) -> Self {
+        self.speech = Speech::Permitly;
+        self.refusals.retain(|(status, _)| *status != 400);
+        self
+    }
+
+    /// A page for people, who are told errors by a page too.
+    pub fn page(mut self) -> Self {
+        self.speech = Speech::Page;
+        self
+    }
+
+    /// Leaves an event all the same, so the API key must be one that may do more than read.
+    pub fn acting(self) -> Self {
+        self.refuses(403).refuses(422)
+    }
+
+    /// A list in pages that have numbers as well as cursors.
+    pub fn numbered(self) -> Self {
+        let number = || ObjectBuilder::new().schema_type(Type::Integer);
+        self.query("limit", "Items at most, 1 to 100: a number out of range is taken for the nearest that is not. 20 if absent.", number())
+            .query("per_page", "Another name of `limit`.", number())
+            .query("page", "The number of a page.", number().minimum(Some(1)).maximum(Some(u32::MAX)))
+            .query("cursor", "The `cursor` of the page before; wins over `page`.", ObjectBuilder::new().schema_type(Type::String))
     }
 
     /// More than the summary says.
@@ -113,7 +156,8 @@ impl Entry {
     pub fn query(mut self, name: &str, about: &str, schema: impl Into<RefOr<Schema>>) -> Self {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
         self.parameters.push(RefOr::T(parameter.description(Some(about)).schema(Some(schema)).build()));
-        self.refuses(422)
+        // A page passes over what it does not understand of its query.
+        if self.speech == Speech::Page { self } else { self.refuses(422) }
     }
 
     /// A list in pages.
@@ -139,7 +183,7 @@ impl Entry {
     fn with_body<T: ToSchema>(mut self, limit_bytes: usize, required: Required) -> Self {
         self.collect::<T>();
         let about = format!("At most {} KiB.", limit_bytes.div_euclid(1024));
-        self.body = Some(Body { about, schema: Ref::from_schema_name(T::name()).into(), required });
+        self.body = Some(Body { about, schema: Ref::from_schema_name(T::name()).into(), required, media_type: JSON });
         self.refuses(400).refuses(413)
     }
 
@@ -147,7 +191,7 @@ impl Entry {
     pub fn ignored_body(mut self, limit_bytes: usize) -> Self {
         let about = format!("Nothing in it is looked for. At most {} KiB.", limit_bytes.div_euclid(1024));
         let schema = ObjectBuilder::new().schema_type(SchemaType::AnyValue).into();
-        self.body = Some(Body { about, schema, required: Required::False });
+        self.body = Some(Body { about, schema, required: Required::False, media_type: JSON });
         self.refuses(400).refuses(413)
     }
 
@@ -195,8 +239,30 @@ impl Entry {
         self
     }
 
+    /// The answer when all is well and there is nothing to be said.
+    pub fn answers_nothing(mut self, status: u16, about: &'static str) -> Self {
+        self.answers.push(Answer { status, about, contents: Vec::new(), headers: Vec::new(), links: Vec::new() });
+        self
+    }
+
+    /// A form of these fields, as browsers send it.
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let form = ObjectBuilder::new().schema_type(Type::Object);
+        let field = |form: ObjectBuilder, (name, about): &(&str, &str)| {
+            let text = ObjectBuilder::new().schema_type(Type::String).description(Some(*about));
+            form.property(*name, text).required(*name)
+        };
+        let schema = fields.iter().fold(form, field).into();
+        let media_type = "application/x-www-form-urlencoded";
+        self.body = Some(Body { about: "As browsers send it.".to_owned(), schema, required: Required::True, media_type });
+        self
+    }
+
     /// An error that can happen here.
     fn refuses(mut self, status: u16) -> Self {
+        if self.speech == Speech::Permitly && status == 400 {
+            return self;
+        }
         if self.refusals.iter().all(|(known, _)| *known != status) {
             self.refusals.push((status, None));
         }
@@ -231,17 +297,28 @@ impl Entry {
                 RefOr::T(parameter) => operation.parameter(parameter),
             };
         }
-        if let Some(Body { about, schema, required }) = self.body {
+        if let Some(Body { about, schema, required, media_type }) = self.body {
             let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples.requests(self.id));
             let body = RequestBodyBuilder::new().description(Some(about)).required(Some(required));
-            operation = operation.request_body(Some(body.content("application/json", content.build()).build()));
+            operation = operation.request_body(Some(body.content(media_type, content.build()).build()));
         }
         for answer in self.answers {
             operation = operation.response(answer.status.to_string(), answer.build(self.id, examples));
         }
         for (status, about) in self.refusals {
             operation = match about {
+                Some(about) if self.speech == Speech::Page => operation.response(status.to_string(), shared::page_error(status, about)),
+                None if self.speech == Speech::Page && status >= 500 => {
+                    operation.response(status.to_string(), shared::page_error(status, "The server cannot answer just now."))
+                }
+                None if self.speech == Speech::Permitly => {
+                    operation.response(status.to_string(), Ref::from_response_name(shared::permitly_name(status)))
+                }
                 None => operation.response(status.to_string(), Ref::from_response_name(shared::name(status))),
+                Some(about) if self.speech == Speech::Permitly => {
+                    let example = examples.of_permitly_error(self.id, status);
+                    operation.response(status.to_string(), shared::permitly_error(status, about, example))
+                }
                 Some(about) => operation.response(status.to_string(), shared::error(status, about, examples.of_error(self.id, status))),
             };
         }

@@ -37,6 +37,16 @@ impl Examples {
         self.of_own_error("errors", wanted)
     }
 
+    /// The same where the Permitly API is spoken.
+    pub fn of_permitly_status(&self, wanted: u16) -> Option<&Value> {
+        self.of_own_error("permitly_errors", wanted)
+    }
+
+    /// How it refused with this status, as the Permitly API spells it.
+    pub fn of_permitly_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
+        self.of_own_error(operation, wanted).or_else(|| self.of_permitly_status(wanted))
+    }
+
     fn of_own_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
         self.steps(operation).find(|(_, step)| status(step) == u64::from(wanted)).and_then(|(_, step)| step.get("answer"))
     }

@@ -1,6 +1,7 @@
 //! What many operations have in common: parameters, headers, the errors that mean the same wherever they happen.
 
 use allowlog_proto::api::envelope::Envelope;
+use allowlog_proto::api::permitly::PermitlyEnvelope;
 use allowlog_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use serde_json::Value;
 use utoipa::ToSchema as _;
@@ -63,10 +64,47 @@ pub fn name(status: u16) -> &'static str {
     ERRORS.iter().find(|(known, _, _)| *known == status).map_or("InternalError", |(_, name, _)| name)
 }
 
+/// The same errors where the Permitly API is spoken: what they are called there, and what they mean if it is something else.
+const PERMITLY: [(u16, &str); 4] = [
+    (401, "`unauthenticated`: the API key is missing, malformed, unknown, expired or revoked; all of these answer alike."),
+    (422, "`validation_error`, with what is wrong with each field at fault; a body that is not JSON is one."),
+    (
+        429,
+        "`rate_limit_exceeded`: this API key calls more often than the operator of the server lets a key call. Nothing was decided or counted.",
+    ),
+    (404, "`not_found`: there is no such route."),
+];
+
+/// The name of such an error among the document's components.
+pub fn permitly_name(status: u16) -> String {
+    format!("Permitly{}", name(status))
+}
+
+/// An error in the envelope of the Permitly API.
+pub fn permitly_error(status: u16, about: &str, example: Option<&Value>) -> Response {
+    in_envelope(&PermitlyEnvelope::name(), status, about, example)
+}
+
+/// An error that a person is told on a page.
+pub fn page_error(status: u16, about: &str) -> Response {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let page = ContentBuilder::new().schema(Some(text())).build();
+    let header = HeaderBuilder::new().schema(Some(text())).description(Some("`no-store`")).build();
+    with_headers(status, ResponseBuilder::new().description(about).content("text/html", page).header("Cache-Control", header))
+}
+
 /// An error in the envelope.
 pub fn error(status: u16, about: &str, example: Option<&Value>) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Envelope::name()))).example(example.cloned());
-    let mut response = with_request_id(ResponseBuilder::new().description(about).content("application/json", content.build()));
+    in_envelope(&Envelope::name(), status, about, example)
+}
+
+fn in_envelope(envelope: &str, status: u16, about: &str, example: Option<&Value>) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(envelope))).example(example.cloned());
+    with_headers(status, ResponseBuilder::new().description(about).content("application/json", content.build()))
+}
+
+fn with_headers(status: u16, response: ResponseBuilder) -> Response {
+    let mut response = with_request_id(response);
     if [429, 503].contains(&status) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Whole seconds after which the call may be tried again."));
@@ -94,6 +132,10 @@ pub fn with_request_id(response: ResponseBuilder) -> ResponseBuilder {
 pub fn components(mut components: ComponentsBuilder, examples: &Examples) -> ComponentsBuilder {
     for (status, name, about) in ERRORS {
         components = components.response(name, error(status, about, examples.of_status(status)));
+        if status != 400 {
+            let about = PERMITLY.iter().find(|(known, _)| *known == status).map_or(about, |(_, about)| about);
+            components = components.response(permitly_name(status), permitly_error(status, about, examples.of_permitly_status(status)));
+        }
     }
     for (name, parameter) in parameters() {
         components = components.parameter(name, parameter);

@@ -178,7 +178,7 @@ export class BundleVerifier {
   #count({ event, receipt }) {
     this.#story.whole += 1;
     if (receipt !== undefined) this.#story.receipts += 1;
-    if (this.#story.whole === 1) this.#story.beginsWithGrant = event.what === "authorization granted";
+    if (this.#story.whole === 1) this.#story.beginsWithGrant = event.begins;
   }
 
   #countHidden() {

@@ -95,12 +95,17 @@ const [approver, label, name, bundleId] = [text(1, 128), text(1, 128), text(1, 1
 const [note, pattern, item, conditionField, conditionText] = [text(0, 512), text(0, 256), text(0, 256), text(1, 128), text(0, 256)];
 const [authorization, receipt, nonce, escalation] = [id("auth_"), id("rcp_"), id("cnf_"), id("esc_")];
 const [apiKey, signingKey, tombstone] = [id("ak_"), id("key_"), id("tmb_")];
+const [consent, consentAgent, token] = [id("cr_"), id("ag_"), id("tok_")];
+const [email, url, scopeLabel, description] = [text(1, 320), text(1, 2048), text(1, 256), text(0, 1024)];
+const [address, userAgent] = [text(1, 45), text(0, 512)];
 
 const plan = choice("free", "starter", "pro", "enterprise");
 const style = choice("allowly", "permitly", "affixio");
 const role = choice("runtime", "read");
 const policyVersion = choice("2026-11-25.1");
 const resolution = choice("approved", "rejected");
+const risk = choice("low", "medium", "high", "critical");
+const withdrawer = choice("end user", "builder");
 const answer = choice(struct({ approved: authorization, "expires at": time }), "declined");
 const scalar = choice(bool, int(), conditionText);
 const test = choice(scalar, scalar, int(), int(), int(), int(), list(scalar), bool);
@@ -126,7 +131,7 @@ const terms = struct({
 });
 const subject = choice(
   struct({ unknown: opaque }),
-  struct({ authorization, user, agent, "expires at": time }),
+  struct({ authorization, user, agent, "expires at": optional(time) }),
 );
 const verdict = choice(
   struct({ consumed: optional(escalation) }),
@@ -139,17 +144,23 @@ const reason = unsigned(32, 0n, 16n);
 const money = int(0n, SAFE_MAX);
 const budget = struct({ limit: money, spent: money });
 
+const visitor = struct({ address: optional(address), browser: optional(userAgent) });
+const tokenTerms = struct({ token, "expires at": time });
+const consented = struct({ consent, "consent agent": consentAgent, token: tokenTerms, visitor });
+const withdrawal = struct({ consent, "consent agent": consentAgent, scopes: list(scope), by: withdrawer, visitor });
+
 const granted = struct({
   receipt,
   authorization,
   user,
   terms,
-  "expires at": time,
+  "expires at": optional(time),
   budget: optional(int(1n, SAFE_MAX)),
   bundle: optional(bundleId),
   replaces: optional(authorization),
   metadata: object,
   policyVersion,
+  consent: optional(consented),
 });
 const revoked = struct({
   receipt,
@@ -160,6 +171,7 @@ const revoked = struct({
   "superseded by": optional(authorization),
   notes: optional(note),
   policyVersion,
+  consent: optional(withdrawal),
 });
 const decided = struct({
   receipt,
@@ -190,12 +202,40 @@ const escalated = struct({
   policyVersion,
 });
 
+const verified = struct({ receipt, authorization, consent, agent, user, token: tokenTerms, reason, policyVersion });
+
+function publicKey(reader) {
+  const key = reader.bytes(33);
+  within(key[0], 2, 3);
+  return key;
+}
+const agentTerms = struct({
+  name,
+  "token life": unsigned(32, 1n, 31536000n),
+  webhook: optional(url),
+  "redirect origins": list(url),
+  isDefault: bool,
+});
+const asked = struct({
+  consent,
+  authorization,
+  "consent agent": consentAgent,
+  user,
+  email: optional(email),
+  scopes: list(struct({ key: scope, label: scopeLabel, description: optional(description), risk: optional(risk), reversible: bool })),
+  "redirect to": url,
+  "expires at": time,
+  metadata: object,
+});
+const ofConsent = { consent, authorization, "consent agent": consentAgent };
+const answered = { ...ofConsent, user, scopes: list(scope) };
+
 const EVENT = choice(
   choice(struct({ name, plan }), struct({ name, plan })),
   choice(struct({ "API key": apiKey, name, style, role, "expires at": optional(time), secretHash: bytes(32) }), struct({ "API key": apiKey })),
   choice(struct({ "signing key": signingKey, publicKey: bytes(32), "active from": time })),
   choice(granted, revoked),
-  choice(decided),
+  choice(decided, verified),
   choice(struct({ nonce, authorization, scope, resource: optional(resource), answer })),
   choice(escalated),
   choice(
@@ -203,6 +243,19 @@ const EVENT = choice(
     struct({ bundle: bundleId }),
   ),
   choice(struct({ tombstone, resource, reason: optional(note) }), struct({ tombstone, resource })),
+  choice(
+    struct({ "consent agent": consentAgent, publicKey, terms: agentTerms }),
+    struct({ "consent agent": consentAgent, terms: agentTerms }),
+    struct({ "consent agent": consentAgent, generation: unsigned(32, 1n) }),
+  ),
+  choice(
+    asked,
+    struct({ ...ofConsent, visitor }),
+    struct({ ...answered, visitor }),
+    struct(answered),
+    struct({ ...answered, token: tokenTerms }),
+    struct({ user, "expires at": time }),
+  ),
 );
 const REQUEST = optional(struct({ idempotencyKey: text(1, 255), fingerprint: bytes(16) }));
 

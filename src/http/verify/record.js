@@ -51,17 +51,19 @@ const EVENTS = [
   ["API key created", "API key revoked"],
   ["signing key activated"],
   ["authorization granted", "authorization revoked"],
-  ["check decided"],
+  ["check decided", "token verified"],
   ["confirmation resolved"],
   ["escalation resolved"],
   ["bundle created", "bundle deleted"],
   ["tombstone placed", "tombstone lifted"],
+  ["consent agent created", "consent agent changed", "webhook secret rotated"],
+  ["consent requested", "consent page viewed", "consent declined", "consent request withdrawn", "token minted", "manage link created"],
 ];
 const WITH_RECEIPT = [3, 4, 6];
 
 /**
- * What stands at a fixed place of a body, `{what, hasReceipt, authorization, receiptId, signingKey}`, or null if it is none that is known.
- * What is not there is null.
+ * What stands at a fixed place of a body, `{what, begins, hasReceipt, authorization, receiptId, signingKey}`, or null if it is none that is
+ * known. What is not there is null; `begins` says whether the story of its authorization begins with it.
  */
 export function parseBody(body) {
   const [family, variant] = body;
@@ -69,11 +71,13 @@ export function parseBody(body) {
   if (what === undefined) return null;
   let at = 2;
   const take = (length) => body.subarray(at, (at += length));
-  const event = { what, hasReceipt: WITH_RECEIPT.includes(family), authorization: null, receiptId: null, signingKey: null };
+  const begins = variant === 0 && (family === 3 || family === 10);
+  const event = { what, begins, hasReceipt: WITH_RECEIPT.includes(family), authorization: null, receiptId: null, signingKey: null };
   if (event.hasReceipt) event.receiptId = take(16);
   if (family === 2) event.signingKey = { id: take(16), publicKey: take(32), activeFrom: varint(take(9)) };
-  if (family === 5 || family === 6) take(16);
-  const isKnown = family === 4 ? take(1)[0] : [3, 5, 6].includes(family) ? 1 : 0;
+  const isOfConsent = family === 10 && variant !== 5;
+  if (family === 5 || family === 6 || isOfConsent) take(16);
+  const isKnown = what === "check decided" ? take(1)[0] : [3, 4, 5, 6].includes(family) || isOfConsent ? 1 : 0;
   if (isKnown === 1) event.authorization = take(16);
   if (family === 2) return event.signingKey.publicKey.length === 32 && isTime(event.signingKey.activeFrom) ? event : null;
   return at <= body.length && (isKnown === 0 || isKnown === 1) ? event : null;

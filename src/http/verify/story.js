@@ -51,6 +51,12 @@ export function rowOfRecord(record, what) {
   }
   for (const [name, value] of Object.entries(event)) if (TOLD.has(typeof value)) row.facts.push([name, String(value)]);
   if (event.answer?.approved !== undefined) row.facts.push(["answer", `approved until ${event.answer["expires at"]}`]);
+  // What people are asked for, and what an answer or a token is about.
+  const scopes = event.scopes?.map((scope) => scope.key ?? scope);
+  if (scopes !== undefined) row.facts.push(["scopes", scopes.join(", ")]);
+  if (event.token !== undefined) row.facts.push(["token", `${event.token.token} until ${event.token["expires at"]}`]);
+  for (const [name, value] of Object.entries(event.visitor ?? {})) if (value !== null) row.facts.push([name, value]);
+  if (event.terms?.name !== undefined) row.facts.push(["name", event.terms.name]);
   return row;
 }
 

@@ -33,7 +33,7 @@ function detailsOf({ head, hidden, whole, receipts, checked, signer, cosigned, w
   details.push(["Shown", `${records(whole)}, ${count(receipts, "receipt")}`], ["Hidden", records(hidden)], ["Checkpoint signed by", signer]);
   details.push(["Cosigned by", cosigners(cosigned, witnesses)]);
   if (fault !== null) return details;
-  if (head.authorization !== null) details.push(["Begins with its grant", beginsWithGrant ? "yes" : "no: earlier records of it may not be in this file"]);
+  if (head.authorization !== null) details.push(["Begins with its grant, or with the request for it", beginsWithGrant ? "yes" : "no: earlier records of it may not be in this file"]);
   details.push(["Reaches the end of the checkpoint", reachesEnd ? "yes" : "no: later records are not in this file"]);
   if (earlier !== null) {
     const compared = "this is the same log, of which nothing was taken back";

@@ -91,10 +91,11 @@ fn granted(salt: u8, size: usize) -> Event {
         },
         budget_limit: None,
         bundle_id: None,
-        expires_at: Timestamp::MAX,
+        expires_at: Some(Timestamp::MAX),
         replaces: None,
         metadata: CanonicalObject::new(metadata.as_object().unwrap(), "metadata").unwrap(),
         policy_version: PolicyVersion::CURRENT,
+        consent: None,
     })))
 }
 

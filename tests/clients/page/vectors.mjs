@@ -74,10 +74,24 @@ test("a story shows, and counts, its own records alone", () => {
   assert.ok(own >= 20 && refused >= 20, `${own} own records, ${refused} stories refused`);
 });
 
-test("a story begins with its grant or after it", () => {
+test("a story begins with its grant, with the request for it, or after them", () => {
   const begins = (name) => verifyBundle(text(`evidence/${name}.jsonl`), { trust: null }).beginsWithGrant;
   assert.deepEqual(["story", "story_of_another", "story_with_nothing_hidden"].map(begins), [true, true, true]);
   assert.deepEqual(["story_after_its_grant", "story_of_nobody", "size_300_story_in_the_middle"].map(begins), [false, false, false]);
+  assert.deepEqual(["story_of_a_consent", "story_of_a_consent_from_its_grant", "story_of_a_refusal"].map(begins), [true, true, true]);
+  assert.equal(begins("story_of_a_consent_after_its_grant"), false);
+});
+
+test("the story of a consent tells who was asked for what, and what came of it", () => {
+  const { rows } = verifyBundle(text("evidence/story_of_a_consent.jsonl"), { trust: null });
+  const shown = rows.filter((row) => row.hidden === undefined);
+  const whats = ["consent requested", "consent page viewed", "authorization granted", "check", "token minted"];
+  assert.deepEqual(shown.slice(0, 5).map((row) => row.what), whats);
+  const [asked, viewed] = shown.map(({ facts }) => new Map(facts));
+  assert.deepEqual([asked.get("scopes"), asked.get("user")], ["email.send, files.delete", "user_1"]);
+  assert.deepEqual([viewed.get("address"), viewed.get("browser")], ["192.0.2.7", "Mozilla/5.0"]);
+  assert.match(new Map(shown[4].facts).get("token"), /^tok_[0-9A-Z]{26} until 2026-/);
+  assert.equal(shown.at(-1).reason, "authorization_revoked");
 });
 
 test("whoever trusts nobody is told only of what the last key has signed", () => {
@@ -143,6 +157,19 @@ test("every frozen event is decoded, and nothing shorter or longer", () => {
     assert.throws(() => decodeEvent(Uint8Array.from([...body, 0])), file);
   }
   assert.ok(files.length >= 25, `${files.length}`);
+});
+
+test("agents keep their bounds", () => {
+  const record = (name) => readFileSync(new URL(`../golden/${name}.hex`, VECTORS), "utf8").replace(/\s/g, "").slice(226);
+  const decode = (digits) => decodeEvent(Uint8Array.from(Buffer.from(digits, "hex")));
+  const created = record("consent_agent_created");
+  // The sign of the public key, then a life of 31536000 seconds.
+  decode(created.replace("03e7e7", "02e7e7"));
+  for (const sign of ["00", "01", "04"]) assert.throws(() => decode(created.replace("03e7e7", `${sign}e7e7`)), sign);
+  for (const life of ["00", "fc8133e101"]) assert.throws(() => decode(created.replace("fc8033e101", life)), life);
+  const rotated = record("consent_agent_secret_rotated");
+  decode(rotated.replace("fb2c01", "01"));
+  assert.throws(() => decode(rotated.replace("fb2c01", "00")));
 });
 
 test("amounts of money keep their bounds", () => {

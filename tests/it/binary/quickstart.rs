@@ -7,6 +7,19 @@ use std::time::{Duration, Instant};
 
 use super::process::{Process, allowlog, run, text};
 
+/// Between the two sections, so that what they print can be told apart.
+const PAST: &str = "echo; echo past the quickstart";
+const PAST_SAYS: &str = "past the quickstart";
+
+/// What a person does between the blocks of the other section, the first of which asks; it can be done once.
+const ANSWERED_IN_A_BROWSER: &str = r#"
+if [ -z "${ANSWERED:-}" ]; then
+  ANSWERED=1
+  CSRF=$(curl -sS "http://127.0.0.1:8700/c/$CONSENT" | sed -n 's/.*name="csrf" value="\([^"]*\)".*/\1/p')
+  curl -sS "http://127.0.0.1:8700/c/$CONSENT" --data-urlencode "csrf=$CSRF" -d decision=approve
+fi
+"#;
+
 /// The shell blocks of the section of this name.
 fn blocks(readme: &str, section: &str) -> Vec<String> {
     let body = readme.split("\n## ").find(|part| part.starts_with(section)).unwrap_or_else(|| panic!("no section `{section}`"));
@@ -20,7 +33,9 @@ fn works_as_pasted() {
     let mut process = Process::serve(&directory.path().join("data"), &[]);
     let workspace = process.value_behind("workspace");
     let api_key = process.value_behind("API key");
-    let script = blocks(&readme, "Quickstart").join("\n").replace("http://127.0.0.1:8700", &process.url);
+    let asking = blocks(&readme, "Asking a person").join(ANSWERED_IN_A_BROWSER);
+    let quickstart = blocks(&readme, "Quickstart").join("\n");
+    let script = format!("{quickstart}\n{PAST}\n{asking}").replace("http://127.0.0.1:8700", &process.url);
     let program = allowlog();
     let path = format!("{}:{}", std::path::Path::new(program.get_program()).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
@@ -34,6 +49,19 @@ fn works_as_pasted() {
         .unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
+    let (out, asked) = out.split_once(PAST_SAYS).unwrap();
+    for said in [
+        r#""status":"pending""#,
+        "open this and answer: http://",
+        r#""status":"approved""#,
+        r#""scopes":["send_email","write_files"]"#,
+        "/manage/",
+        r#""status":"revoked""#,
+        r#""code":"token_revoked""#,
+        r#""event_type":"verify_failed""#,
+    ] {
+        assert!(asked.contains(said), "{said}: {asked}");
+    }
     let decisions: Vec<_> = out.match_indices(r#""decision":""#).map(|(at, m)| out[at + m.len()..].split('"').next().unwrap()).collect();
     assert_eq!(
         decisions,

@@ -15,6 +15,8 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::{ADMIN_TOKEN, Reply, Server, send};
 
+mod consent;
+
 /// Where the document finds it.
 fn file() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/openapi/examples.json"))
@@ -72,6 +74,7 @@ async fn the_examples_are_what_the_server_answers() {
     escalations(&mut story, &id).await;
     the_end(&mut story, &id).await;
     errors(&mut story).await;
+    consent::play(&mut story).await;
     let told = serde_json::to_string_pretty(&story.operations).unwrap() + "\n";
     let regenerate = std::env::var("ALLOWLOG_REGENERATE").as_deref() == Ok("1");
     assert!(
@@ -281,13 +284,33 @@ async fn errors(story: &mut Story<'_>) {
     story.keep("errors: defect", None, &reply);
 }
 
+/// The errors of the Permitly API that a server in good order does not have.
+async fn permitly_failures(story: &mut Story<'_>) {
+    let server = story.server;
+    let long = Request::get("/v1/consent").header("x-trace", "x".repeat(16_384)).body(Body::empty()).unwrap();
+    story.keep("permitly_errors: headers too long", None, &send(&server.router, long).await);
+    let limited = server.limited(1, 1);
+    let call = async || send(&limited, server.request(Method::GET, "/v1/consent")).await;
+    call().await;
+    story.keep("permitly_errors: too often", None, &call().await);
+    let store = Arc::new(MemoryStore::new());
+    let failing = Server::start_on(Arc::clone(&store) as _).await;
+    store.fail_append(0, Fault::Lost);
+    let reply = failing.post("/v1/consent-agents", json!({ "name": "Mailer" })).await;
+    story.keep("permitly_errors: storage fails", None, &reply);
+    let panicking = async || -> &'static str { panic!("a defect") };
+    let router = allowlog::http::stack(Router::new().route("/v1/consent", get(panicking)), None);
+    let reply = send(&router, Request::get("/v1/consent").body(Body::empty()).unwrap()).await;
+    story.keep("permitly_errors: defect", None, &reply);
+}
+
 /// Puts fixed values in the place of ids, keys and signatures, which chance draws anew each time.
 #[derive(Default)]
 struct Fixed {
     ids: BTreeMap<String, u64>,
 }
 
-const PREFIXES: [&str; 8] = ["ws_", "ak_", "key_", "auth_", "rcp_", "cnf_", "esc_", "tmb_"];
+const PREFIXES: [&str; 13] = ["ws_", "ak_", "key_", "auth_", "rcp_", "cnf_", "esc_", "tmb_", "cr_", "ag_", "tok_", "evt_", "aud_"];
 const ULID_LEN: usize = 26;
 
 impl Fixed {
@@ -306,7 +329,13 @@ impl Fixed {
             "api_key" => "allowly_l1_s001_EXAMPLE_EXAMPLE".to_owned(),
             "public_key" => BASE64URL_NOPAD.encode(&[self.number(text); 32]),
             "value" if text.len() == 86 => BASE64URL_NOPAD.encode(&[self.number(text); 64]),
-            "next_cursor" => {
+            "webhook_secret" => "whsec_EXAMPLE".to_owned(),
+            "token" => "eyJhbGciOiJFUzI1NiJ9.EXAMPLE.EXAMPLE".to_owned(),
+            // Base64url of coordinates: those of the curve's generator.
+            "x" => "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY".to_owned(),
+            "y" => "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU".to_owned(),
+            "url" if text.contains("/manage/") => "https://allow.example/manage/EXAMPLE".to_owned(),
+            "next_cursor" | "cursor" => {
                 let last = String::from_utf8(BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()).unwrap();
                 BASE64URL_NOPAD.encode(self.text(&last).as_bytes())
             }

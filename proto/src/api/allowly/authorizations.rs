@@ -168,7 +168,8 @@ pub struct AuthorizationBody {
     /// Time of its record.
     pub created_at: Timestamp,
     /// As granted.
-    pub expires_at: Timestamp,
+    #[schema(value_type = Timestamp)]
+    pub expires_at: Option<Timestamp>,
     /// As granted.
     pub user_id: UserId,
     /// As granted.
@@ -207,7 +208,8 @@ pub struct KnownAuthorizationBody {
     /// Time of its record.
     pub created_at: Timestamp,
     /// As granted.
-    pub expires_at: Timestamp,
+    #[schema(required)]
+    pub expires_at: Option<Timestamp>,
     /// Null unless revoked.
     #[schema(required)]
     pub revoked_at: Option<Timestamp>,

@@ -73,7 +73,7 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<ScopeName> {
         return Vec::new();
     }
     let scopes = fields.items("scopes", SCOPES_CHECKED_MAX, |item, path, errors| {
-        text(ScopeName::new)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok()
+        text(ScopeName::given)(item).map_err(|e| errors.push(FieldError::new(path, e))).ok()
     });
     for (i, scope) in scopes.iter().enumerate() {
         if scopes.iter().take(i).any(|earlier| earlier == scope) {

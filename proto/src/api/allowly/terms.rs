@@ -39,7 +39,7 @@ fn scopes(fields: &mut Fields<'_>) -> Vec<Grant> {
 
 fn scope(item: &Value, path: &str, errors: &mut Vec<FieldError>) -> Option<Grant> {
     if let Value::Text(name) = item {
-        return match ScopeName::new(name) {
+        return match ScopeName::given(name) {
             Ok(name) => Some(Grant { name, constraints: None }),
             Err(e) => {
                 errors.push(FieldError::new(path, e.to_string()));
@@ -48,7 +48,7 @@ fn scope(item: &Value, path: &str, errors: &mut Vec<FieldError>) -> Option<Grant
         };
     }
     let mut fields = Fields::of(item, path);
-    let name = fields.required("name", text(ScopeName::new));
+    let name = fields.required("name", text(ScopeName::given));
     let constraints = fields.get("constraints").and_then(|value| constraints::parse(value, &format!("{path}.constraints"), &mut fields));
     errors.extend(fields.into_errors());
     Some(Grant { name: name?, constraints: constraints.map(Box::new) })

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::checkpoint::{Checkpoint, origin};
-use allowlog_proto::event::{AuthorizationEvent, CheckEvent, ConfirmationEvent, EscalationEvent, Event, SigningKeyEvent, Subject};
+use allowlog_proto::event::{
+    AuthorizationEvent, CheckEvent, ConfirmationEvent, ConsentEvent, EscalationEvent, Event, SigningKeyEvent, Subject, TokenVerified,
+};
 use allowlog_proto::id::{AuthorizationId, KeyId, ReceiptId};
 use allowlog_proto::key_document::{KeyDocument, PublicKey};
 use allowlog_proto::merkle::{self, Subtree, Tree};
@@ -76,6 +78,13 @@ impl Workspace {
             ("bundle_created", 0),
             ("check_escalate_again", 1),
             ("api_key_created", 0),
+            ("consent_requested", 1),
+            ("token_verified", 2),
+            ("consent_agent_created", 0),
+            ("token_minted", 1),
+            ("consent_agent_secret_rotated", 0),
+            ("consent_viewed", 1),
+            ("manage_link_created", 0),
         ];
         for n in 0..count {
             // Two records of every millisecond.
@@ -250,7 +259,17 @@ fn of(event: &Event, n: usize, authorization: AuthorizationId) -> Event {
         Event::Escalation(EscalationEvent::Resolved(resolved)) => {
             (resolved.receipt_id, resolved.authorization_id) = (receipt, authorization);
         }
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Bundle(_) | Event::Tombstone(_) => {}
+        Event::Check(CheckEvent::TokenVerified(verified)) => (verified.receipt_id, verified.authorization_id) = (receipt, authorization),
+        Event::Consent(event) => match event {
+            ConsentEvent::Requested(asked) => asked.authorization_id = authorization,
+            ConsentEvent::Viewed(viewed) => viewed.authorization_id = authorization,
+            ConsentEvent::Declined(declined) => declined.authorization_id = authorization,
+            ConsentEvent::Withdrawn(withdrawn) => withdrawn.authorization_id = authorization,
+            ConsentEvent::Minted(minted) => minted.authorization_id = authorization,
+            ConsentEvent::ManageLink(_) => {}
+        },
+        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Bundle(_) | Event::Tombstone(_) | Event::ConsentAgent(_) => {
+        }
     }
     event
 }
@@ -268,9 +287,17 @@ fn canonical(record: &Record) -> Option<String> {
             (About::Scope(decided.scope.as_str()), decided.verdict.decision().as_str(), decided.reason.as_str())
         }
         Event::Escalation(_) => (About::Event("escalation.resolve"), "escalation_approved", "escalation_resolved_by_approver"),
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Confirmation(_) | Event::Bundle(_) | Event::Tombstone(_) => {
-            return None;
+        Event::Check(CheckEvent::TokenVerified(verified)) => {
+            (About::Scope(TokenVerified::SCOPE), verified.decision().as_str(), verified.reason.as_str())
         }
+        Event::Workspace(_)
+        | Event::ApiKey(_)
+        | Event::SigningKey(_)
+        | Event::Confirmation(_)
+        | Event::Bundle(_)
+        | Event::Tombstone(_)
+        | Event::ConsentAgent(_)
+        | Event::Consent(_) => return None,
     };
     let receipt = Receipt {
         receipt_id: record.event.receipt_id().unwrap(),

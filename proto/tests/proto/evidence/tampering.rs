@@ -137,7 +137,15 @@ fn an_event_that_cannot_be_decoded_is_told_last() {
 fn what_nobody_writes_is_no_event() {
     // By the place of the record: what stands there, and what a server could put in its place that reads its own records without asking.
     for (place, from, to) in [
-        (12, &b"{\""[..], &b"{ "[..]),
+        (19, &b"{\""[..], &b"{ "[..]),
+        // The metadata of a request for consent.
+        (12, b"{\"", b"{ "),
+        // The first byte of a point, 3, in front of its x; a life of 31536000 seconds as none and as one second more.
+        (14, b"\x03\xe7", b"\x04\xe7"),
+        (14, b"\xfc\x80\x33\xe1\x01", b"\xfc\0\0\0\0"),
+        (14, b"\xfc\x80\x33\xe1\x01", b"\xfc\x81\x33\xe1\x01"),
+        // Secret 300 as 0, which is the first one and was never rotated to.
+        (16, b"\xfb\x2c\x01", b"\xfb\0\0"),
         (2, b"{\"", b"{ "),
         // The budget limit, 2^53 - 1 by zigzag, as 0 in as many bytes.
         (2, b"\xfd\xfe\xff\xff\xff\xff\xff\x3f\0", b"\xfd\0\0\0\0\0\0\0\0"),
