@@ -8,27 +8,22 @@ At the end the answers per operation are written to $FUZZ_TALLY, where tally.py 
 import atexit
 import collections
 import datetime
-import itertools
 import json
 import os
-import random
 import re
 import threading
 
 import requests
 import schemathesis
 
-URL = os.environ["ALLOWLOG_URL"]
-API = {"Authorization": f"Bearer {os.environ['ALLOWLOG_API_KEY']}"}
-ADMIN = {"Authorization": f"Bearer {os.environ['ALLOWLOG_ADMIN_TOKEN']}"}
-CHANCE = random.Random(int(os.environ["FUZZ_SEED"]))
-NUMBERS = itertools.count()
-LOCK = threading.RLock()
-SCOPES = ["read", "asked", "raised", "both", "routed", "counted"]
-KEPT = 50
+import fuzz_consents
+from fuzz_calls import ADMIN, CHANCE, KNOWN, URL, call, fresh_name
 
-# Kind of thing -> those that exist, the newest last. What the story below is told of stays; DELETE gets others.
-KNOWN = collections.defaultdict(lambda: collections.deque(maxlen=KEPT))
+LOCK = threading.RLock()
+PEOPLE = fuzz_consents.PEOPLE
+# More than any body may have but that of a batch.
+BODY_BYTES = 300_000
+SCOPES = ["read", "asked", "raised", "both", "routed", "counted"]
 TALLY = collections.defaultdict(collections.Counter)
 MEMBERS = {
     "confirm_nonce": "nonce",
@@ -48,22 +43,18 @@ SEGMENTS = {
     "tlog": "log",
     "tile": "tile",
     "api-keys": "api_key_id",
+    "consent": "consent",
+    "consent-agents": "agent",
+    "c": "consent",
 }
 MEMBER_KINDS = {"authorization_id": "authorization", "replaces": "authorization", "superseded_by": "authorization", "bundle_id": "bundle"}
-
-
-def call(method, path, body=None, headers=None):
-    answer = requests.request(method, URL + path, json=body, headers=headers or API, timeout=10)
-    assert answer.status_code in (200, 201), f"{method} {path} {body} was answered {answer.status_code} {answer.text}"
-    return answer.json()
+QUERY_KINDS = {"authorization_id": "authorization", "agent_id": "agent", "consent_id": "consent"}
+QUERY_VALUES = {"scope": SCOPES, "decision": ["allow", "deny", "confirm", "escalate"], "user_id": PEOPLE, "end_user_ref": PEOPLE}
+PREFIXES = {"cr_": "consent", "ag_": "agent"}
 
 
 def later():
     return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=CHANCE.randint(1, 999))).isoformat()
-
-
-def fresh_name(prefix):
-    return f"{prefix}-{next(NUMBERS)}"
 
 
 def conditions(kind):
@@ -73,7 +64,7 @@ def conditions(kind):
 def inline():
     """The body of a grant that has everything."""
     return {
-        "user_id": CHANCE.choice(["anna", "bert"]),
+        "user_id": CHANCE.choice(PEOPLE),
         "agent_id": "fuzzer",
         "scopes": [
             "read",
@@ -123,6 +114,10 @@ def make(kind):
             return call("POST", "/admin/v1/workspaces", {"name": fresh_name("ws")}, ADMIN)["workspace_id"]
         case "log":
             return os.environ["ALLOWLOG_WORKSPACE"]
+        case "consent":
+            return fuzz_consents.ask().id
+        case "agent":
+            return fuzz_consents.make_agent()
         case "tile":
             return CHANCE.choice(["0/000.p/1", "0/000.p/3", "entries/000.p/2", "entries/000", "1/000.p/1", "2/000.p/1", "0/x001/000"])
     raise AssertionError(kind)
@@ -161,23 +156,61 @@ def own_api_keys():
     return set(re.findall(r'"([^"]+)"', json.dumps(keys)))
 
 
+def reader():
+    """An API key that may only read."""
+    body = {"name": "reader", "role": "read"}
+    return call("POST", f"/admin/v1/workspaces/{os.environ['ALLOWLOG_WORKSPACE']}/api-keys", body, ADMIN)["api_key"]
+
+
+READER = reader()
 OWN = own_api_keys()
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     with LOCK:
-        path = case.operation.path
-        for name in list(case.path_parameters or {}):
-            lead_segment(case, path, name)
-        if path.startswith("/v1/") and isinstance(case.query, dict):
-            lead_query(case)
-        if isinstance(case.body, dict) and CHANCE.random() < 0.7:
-            lead_body(case, path)
-        if case.method.upper() in ("POST", "DELETE") and isinstance(case.body, dict) and CHANCE.random() < 0.05:
-            # Few keys, so that many a call meets one that is taken.
-            if case.headers is not None:
-                case.headers["Idempotency-Key"] = f"key-{CHANCE.randint(0, 20)}"
+        operation, path = f"{case.method.upper()} {case.operation.path}", case.operation.path
+        is_new = fuzz_consents.is_new(operation)
+        if not (is_new or CHANCE.random() < 0.7) or not fuzz_consents.lead(operation, case):
+            lead(case, path)
+        fuzz_consents.keep_here(case.body)
+        name_call(case, is_new)
+        if not is_new:
+            spoil(case, kwargs)
+
+
+def spoil(case, kwargs):
+    """Now and then something is wrong that the document cannot make wrong."""
+    statuses = case.operation.responses.status_codes
+    if case.operation.path.startswith("/v1/") and "403" in statuses and CHANCE.random() < 0.05:
+        kwargs["auth"] = as_reader
+    if "413" in statuses and isinstance(case.body, dict) and CHANCE.random() < 0.02:
+        case.body["padding"] = "x" * BODY_BYTES
+
+
+def name_call(case, is_new):
+    if case.headers is None:
+        return
+    if "Idempotency-Key" in case.headers and (is_new or CHANCE.random() < 0.7):
+        # Schemathesis gives the same few to every operation, which refuses what another one has taken.
+        case.headers["Idempotency-Key"] = fresh_name("key")
+    elif not is_new and case.method.upper() in ("POST", "DELETE", "PATCH") and isinstance(case.body, dict) and CHANCE.random() < 0.05:
+        # Few keys, so that many a call meets one that is taken.
+        case.headers["Idempotency-Key"] = f"key-{CHANCE.randint(0, 20)}"
+
+
+def as_reader(request):
+    request.headers["Authorization"] = f"Bearer {READER}"
+    return request
+
+
+def lead(case, path):
+    for name in list(case.path_parameters or {}):
+        lead_segment(case, path, name)
+    if path.startswith("/v1/") and isinstance(case.query, dict):
+        lead_query(case, path)
+    if isinstance(case.body, dict) and CHANCE.random() < 0.7:
+        lead_body(case, path)
 
 
 def lead_segment(case, path, name):
@@ -193,11 +226,12 @@ def lead_segment(case, path, name):
         case.path_parameters[name] = one(kind, consumed=case.method.upper() in ("DELETE", "POST"))
 
 
-def lead_query(case):
-    for name, kind in (("authorization_id", "authorization"), ("cursor", "cursor")):
-        if case.query.get(name) is not None and CHANCE.random() < 0.6 and (kind != "cursor" or KNOWN["cursor"]):
+def lead_query(case, path):
+    cursors = f"cursor of {path}" if path in fuzz_consents.LISTS else "cursor"
+    for name, kind in (*QUERY_KINDS.items(), ("cursor", cursors)):
+        if case.query.get(name) is not None and CHANCE.random() < 0.6 and (name != "cursor" or KNOWN[kind]):
             case.query[name] = one(kind)
-    for name, values in (("scope", SCOPES), ("decision", ["allow", "deny", "confirm", "escalate"]), ("user_id", ["anna", "bert"])):
+    for name, values in QUERY_VALUES.items():
         if case.query.get(name) is not None and CHANCE.random() < 0.6:
             case.query[name] = CHANCE.choice(values)
 
@@ -221,6 +255,10 @@ def lead_body(case, path):
                     lead_check(item)
         case "POST", "agent-scope-bundles":
             body |= bundle()
+        case "POST", "consent-agents":
+            body |= fuzz_consents.terms()
+        case "PATCH", _ if "consent-agents" in path:
+            body |= dict(CHANCE.sample(sorted(fuzz_consents.terms().items()), CHANCE.randint(0, 5)))
         case "POST", "tombstones":
             body |= {"resource": fresh_name("grave")}
         case "POST", "resolve":
@@ -241,13 +279,16 @@ def lead_check(body):
 def after_call(context, case, response):
     with LOCK:
         TALLY[f"{case.method.upper()} {case.operation.path}"][response.status_code] += 1
-        if response.status_code not in (200, 201):
+        # The ids of the document are those of its examples.
+        if response.status_code not in (200, 201) or case.operation.path == "/v1/openapi.json":
             return
         try:
             answer = response.json()
         except ValueError:
             return
         learn(answer)
+        if case.method.upper() == "GET" and case.operation.path in fuzz_consents.LISTS and answer["meta"]["cursor"]:
+            KNOWN[f"cursor of {case.operation.path}"].append(answer["meta"]["cursor"])
         if case.method.upper() != "POST" or not isinstance(answer, dict):
             return
         match case.operation.path:
@@ -269,6 +310,8 @@ def learn(value):
         for name, item in value.items():
             if name in MEMBERS and isinstance(item, str):
                 KNOWN[MEMBERS[name]].append(item)
+            elif name == "id" and isinstance(item, str) and item[:3] in PREFIXES:
+                KNOWN[PREFIXES[item[:3]]].append(item)
             else:
                 learn(item)
 
