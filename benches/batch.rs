@@ -1,4 +1,5 @@
-//! Processor time of a check in a batch over HTTP, beside that of a check by itself: the answer path of the real server.
+//! Processor time of a check in a batch over HTTP, and of a token that is verified, beside that of a check by itself: the answer path
+//! of the real server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test or a bench that meets the unexpected must end")]
 
@@ -19,7 +20,11 @@ use tokio::net::TcpStream;
 const ROUNDS: usize = 5;
 const AUTHORIZATIONS: usize = 1_000;
 /// Checks in one call, and connections that call.
-const SHAPES: [(usize, usize); 3] = [(1, 64), (100, 8), (1_000, 2)];
+const SHAPES: [(usize, usize); 4] = [(1, 64), (100, 8), (1_000, 2), (TOKEN, 64)];
+/// In place of the checks of a call: it verifies the token of a consent.
+const TOKEN: usize = 0;
+/// Consents whose tokens are verified.
+const CONSENTS: usize = 100;
 /// Threads whose time an answer is waited for.
 const ANSWER_PATH: [&str; 2] = ["tokio-rt-worker", "writer"];
 /// As `/proc` counts processor time.
@@ -47,7 +52,8 @@ fn main() {
     let server = Server::start(&directory.path().join("data"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let grants = runtime.block_on(grants(&server, authorizations));
-    let calls = SHAPES.map(|(checks, _)| Arc::new(calls(&server, &grants, checks)));
+    let tokens = runtime.block_on(tokens(&server, authorizations.min(CONSENTS)));
+    let calls = SHAPES.map(|(checks, _)| Arc::new(if checks == TOKEN { tokens.clone() } else { calls(&server, &grants, checks) }));
     let mut rounds = SHAPES.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (place, (checks, connections)) in SHAPES.into_iter().enumerate() {
@@ -57,16 +63,22 @@ fn main() {
     println!("{:<30} {:>10} {:>14} {:>14} {:>12}", "median of 5 rounds", "checks/s", "answer path µs", "all threads µs", "a call ms");
     let figures = rounds.map(|rounds| median(&rounds));
     for ((checks, connections), Round { rate, cpu_us, all_us, p50_ms }) in SHAPES.into_iter().zip(figures) {
-        let shape = format!("{checks} a call, {connections} connections");
+        let what = if checks == TOKEN { "a token".to_owned() } else { checks.to_string() };
+        let shape = format!("{what} a call, {connections} connections");
         println!("{shape:<30} {rate:>10.0} {cpu_us:>14.2} {all_us:>14.2} {p50_ms:>12.2}");
     }
-    let [single, hundred, thousand] = figures;
+    let [single, hundred, thousand, token] = figures;
     for (name, of) in [("a batch of 100", hundred), ("a batch of 1,000", thousand)] {
         let (per_core, rate) = (single.cpu_us / of.cpu_us, of.rate / single.rate);
         println!(
             "{name}: {per_core:.2} times the checks of a single one for each second of the answer path's processor time, {rate:.2} times as many a second"
         );
     }
+    println!(
+        "tokens: {:.2} times as many a second as single checks, {:.2} times the processor time",
+        token.rate / single.rate,
+        token.all_us / single.all_us
+    );
 }
 
 impl Server {
@@ -130,6 +142,30 @@ async fn grants(server: &Server, count: usize) -> Vec<String> {
     ids
 }
 
+/// Calls that verify a token each, of as many consents that were approved as a browser does it.
+async fn tokens(server: &Server, count: usize) -> Vec<Vec<u8>> {
+    let ask = server.request(
+        "/v1/consent/request",
+        &json!({ "end_user_ref": "user_1", "scopes": [{ "key": "email.read" }, { "key": "email.send" }], "redirect_url": "https://app.example/" }),
+    );
+    let (mut connection, mut calls) = (Connection::to(server).await, Vec::new());
+    for _ in 0..count {
+        let asked: Value = serde_json::from_slice(connection.call(&ask, 201).await).unwrap();
+        let id = asked["data"]["id"].as_str().unwrap().to_owned();
+        let page = format!("GET /c/{id} HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+        let page = String::from_utf8(connection.call(page.as_bytes(), 200).await.to_vec()).unwrap();
+        let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+        let form = format!("decision=approve&csrf={csrf}");
+        let (address, length) = (&server.address, form.len());
+        let form = format!("POST /c/{id} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{form}");
+        connection.call(form.as_bytes(), 303).await;
+        let mint = server.request(&format!("/v1/consent/{id}/token"), &json!({}));
+        let minted: Value = serde_json::from_slice(connection.call(&mint, 201).await).unwrap();
+        calls.push(server.request("/v1/consent/verify", &json!({ "token": minted["data"]["token"] })));
+    }
+    calls
+}
+
 /// Some calls of so many checks each, spread over the authorizations.
 fn calls(server: &Server, grants: &[String], checks: usize) -> Vec<Vec<u8>> {
     let mut turn = 0;
@@ -177,7 +213,7 @@ async fn round(server: &Server, calls: &Arc<Vec<Vec<u8>>>, checks: usize, connec
         times.extend(client.await.unwrap());
     }
     let (took, (path_after, all_after)) = (started.elapsed().as_secs_f64(), server.cpu_us());
-    let done = (times.len() * checks) as f64;
+    let done = (times.len() * checks.max(1)) as f64;
     times.sort_by(f64::total_cmp);
     Round { rate: done / took, cpu_us: (path_after - path) / done, all_us: (all_after - all) / done, p50_ms: quantile(&times, 0.5) }
 }
