@@ -62,11 +62,11 @@ impl RedirectUrl {
         Origin(read(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default().into())
     }
 
-    /// The URL with the answer behind its own query.
-    pub fn with_answer(&self, consent_id: ConsentId, status: &str) -> String {
-        let Ok(mut url) = read(&self.0) else { return String::new() };
+    /// The URL with the answer behind its own query; nothing if nobody may be sent there, as it may have been stored otherwise.
+    pub fn with_answer(&self, consent_id: ConsentId, status: &str) -> Option<String> {
+        let mut url = read(&self.0).ok()?;
         url.query_pairs_mut().append_pair("consent_id", &consent_id.to_string()).append_pair("status", status);
-        url.into()
+        Some(url.into())
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
                 format!("https://a.example/x?a=b%20c&status=no&consent_id={id}&status=approved#top"),
             ),
         ] {
-            assert_eq!(RedirectUrl::new(url).unwrap().with_answer(id, "approved"), with);
+            assert_eq!(RedirectUrl::new(url).unwrap().with_answer(id, "approved"), Some(with));
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
         let stored = |text: &str| serde_json::from_value::<RedirectUrl>(text.into());
         assert_eq!(stored("https://a.example/x").unwrap(), RedirectUrl::new("https://a.example/x").unwrap());
         let foreign = stored("javascript:alert(1)").unwrap();
-        assert_eq!((foreign.with_answer(ConsentId::from_bytes([1; 16]), "approved"), foreign.origin().as_str()), (String::new(), ""));
+        assert_eq!((foreign.with_answer(ConsentId::from_bytes([1; 16]), "approved"), foreign.origin().as_str()), (None, ""));
         for text in [String::new(), "x".repeat(URL_BYTES_MAX + 1)] {
             assert!(stored(&text).is_err(), "{} bytes", text.len());
             assert!(serde_json::from_value::<Origin>(text.into()).is_err());

@@ -89,13 +89,13 @@ pub async fn answer(State(app): State<App>, path: Result<Path<String>, PathRejec
         Err(failure) => return Err(fault(failure)),
     }
     let shown = Shown::read(&app, id).await?;
-    // The agent may have been told since to send people elsewhere only.
-    if !shown.may_redirect {
-        return Ok(shown.page(&app).into_response());
-    }
     let status = if approves { ConsentStatus::Approved } else { ConsentStatus::Declined };
     let url = shown.consent.redirect_url.with_answer(shown.consent.consent_id, status.as_str());
-    Ok(see_other(&url))
+    // The agent may have been told since to send people elsewhere only.
+    Ok(match url.filter(|_| shown.may_redirect) {
+        Some(url) => see_other(&url),
+        None => shown.page(&app).into_response(),
+    })
 }
 
 pub fn answer_entry() -> Entry {
