@@ -30,7 +30,13 @@ pub async fn ask(State(app): State<App>, request: Request) -> Result<Response, A
     let has_agent = app.engine.read_as(credential.clone(), |state, workspace_id, _| {
         state.workspace(workspace_id).is_some_and(|workspace| workspace.default_agent.is_some())
     });
-    let spare_key = if call.body.agent_id.is_none() && !has_agent.await? { Some(agent_key(&app).await?) } else { None };
+    let spare_key = if call.body.agent_id.is_none() && !has_agent.await? {
+        // Nothing is sealed for who may not ask.
+        app.engine.may_act(credential.clone()).await?;
+        Some(agent_key(&app).await?)
+    } else {
+        None
+    };
     let command = call.command(|body| Action::Ask(Box::new(body), spare_key));
     let Outcome::Consent(id) = app.submit(command).await?.outcome else { return Err(ApiError::internal()) };
     consents::shown(&app, credential, id, StatusCode::CREATED).await

@@ -96,6 +96,11 @@ async fn keys_of_every_kind_are_held_to_what_they_may() {
     let permitly = make(json!({ "name": "builder", "style": "permitly" })).await;
     assert!(permitly.starts_with("sk_live_"));
     let reader = make(json!({ "name": "board", "role": "read" })).await;
+    // No key is sealed for who may not ask, whole as the body may be.
+    let sealed = || server.app().keyring.sealed().unwrap().len();
+    let (before, body) = (sealed(), json!({ "end_user_ref": "u", "scopes": [{ "key": "a" }], "redirect_url": "https://app.example/" }));
+    let reply = server.send_as(&reader, Method::POST, "/v1/consent/request", Some(body.to_string())).await;
+    assert_eq!((reply.permitly_error().0, sealed()), (403, before));
     let asked = ask(&server, json!({})).await;
     let path = format!("/v1/consent/{}", id(&asked));
     assert_eq!(server.send_as(&permitly, Method::GET, &path, None).await.json()["data"], asked);
