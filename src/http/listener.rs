@@ -102,7 +102,7 @@ impl Listener {
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     // Most often there are no descriptors left. What is idle gives some back, to others in the process too.
-                    let gone = (0..SENT_AWAY).filter(|_| crowd.send_one_away()).count();
+                    let gone = (0..SENT_AWAY).filter(|_| crowd.send_one_of_several_away()).count();
                     if !std::mem::replace(&mut refused, true) {
                         tracing::error!(accept.error = %error, "a connection could not be accepted; the server goes on trying");
                     }

@@ -60,6 +60,11 @@ impl Crowd {
         longest.is_some()
     }
 
+    /// The same, but never the last: who came just now is about to ask, and room for nobody else comes of sending it away.
+    pub fn send_one_of_several_away(&self) -> bool {
+        self.waiting().connections.len() > 1 && self.send_one_away()
+    }
+
     /// Waits until everybody has left.
     pub async fn empty(&self, connections: u32) {
         // The semaphore is never closed.
