@@ -20,7 +20,7 @@ use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
-use allowlog_proto::json::Value;
+use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::text::Name;
 use allowlog_proto::time::Timestamp;
 
@@ -53,7 +53,13 @@ pub fn create_workspace_signed_by(public_key: [u8; 32]) -> Command {
     let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
     let api_key_id = ApiKeyId::from_bytes([1; 16]);
     let api_key = NewApiKey { api_key_id, name: name.clone(), style, role, expires_at, secret_hash: [2; 32] };
-    Command::Operator(Operation::CreateWorkspace { name, plan: Plan::Enterprise, public_key, api_key })
+    Command::Operator(Operation::CreateWorkspace {
+        name,
+        plan: Plan::Enterprise,
+        public_key,
+        api_key: Some(api_key),
+        metadata: CanonicalObject::default(),
+    })
 }
 
 pub fn create() -> Command {

@@ -14,6 +14,7 @@ use allowlog_projections::decide::{Outcome, WorkspaceCreated};
 use allowlog_projections::ids::Ids;
 use allowlog_proto::api::admin::NewKeyBody;
 use allowlog_proto::event::{Plan, Role, Style};
+use allowlog_proto::json::CanonicalObject;
 use allowlog_proto::text::Name;
 use tokio::sync::{oneshot, watch};
 
@@ -72,6 +73,8 @@ pub struct Shared {
     pub refuses_emails: bool,
     /// Whether the address of a visitor is what a proxy says it is.
     pub is_behind_proxy: bool,
+    /// Whether anybody may make an org, and its first API key.
+    pub is_signup_open: bool,
 }
 
 impl Deref for App {
@@ -120,6 +123,8 @@ pub struct Parts {
     pub refuses_emails: bool,
     /// Whether the address of a visitor is what a proxy says it is.
     pub is_behind_proxy: bool,
+    /// Whether anybody may make an org, and its first API key.
+    pub is_signup_open: bool,
 }
 
 /// The threads behind an application. They end once every [`App`] is gone: the writer first, when its queue is empty.
@@ -166,6 +171,7 @@ impl App {
             admin_token,
             refuses_emails,
             is_behind_proxy,
+            is_signup_open,
         } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
@@ -199,7 +205,6 @@ impl App {
         let followers = Followers { heads, wakes: vec![wake, wake_search, wake_checkpoints, wake_webhooks] };
         let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, followers);
         all.insert(0, Running::start(|alive| writer.start(queue, (alive, writes)))?);
-        let public_url = public_url.trim_end_matches('/').into();
         let shared = Shared {
             engine,
             store,
@@ -211,10 +216,11 @@ impl App {
             webhooks,
             webhook_sender,
             clock,
-            public_url,
+            public_url: public_url.trim_end_matches('/').into(),
             admin_token,
             refuses_emails,
             is_behind_proxy,
+            is_signup_open,
         };
         Ok((Self(Arc::new(shared)), Threads { all, first_checkpoints: Some(first_checkpoints) }))
     }
@@ -247,7 +253,13 @@ impl App {
         let name_of_key = Name::new("first").map_err(|_| Failure::Unavailable)?;
         let body = NewKeyBody { name: name_of_key, style: Style::Allowly, role: Role::Runtime, expires_at: None };
         let (text, api_key) = api_key::draw(body, &self.keyring);
-        let command = Command::Operator(Operation::CreateWorkspace { name, plan, public_key, api_key });
+        let command = Command::Operator(Operation::CreateWorkspace {
+            name,
+            plan,
+            public_key,
+            api_key: Some(api_key),
+            metadata: CanonicalObject::default(),
+        });
         match self.engine.submit(command).await?.outcome {
             Outcome::WorkspaceCreated(created) => Ok((created, text)),
             _ => Err(Failure::Unavailable.into()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, Response};
+use axum::http::{HeaderName, HeaderValue, Method, Response, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
@@ -28,6 +28,7 @@ use crate::telemetry::metrics::metrics;
 use crate::telemetry::{self, traces};
 
 pub mod admin;
+mod affixio;
 pub mod allowly;
 mod call;
 mod docs;
@@ -38,6 +39,7 @@ pub mod operations;
 pub mod pages;
 mod permitly;
 pub mod rate_limit;
+mod receipt;
 mod routes;
 mod streaming;
 mod tlog;
@@ -114,7 +116,7 @@ pub fn limited_router(app: App, rate_limits: RateLimits) -> Router {
 
 /// Every route of every face, with what the document says of it.
 fn routes() -> Routes {
-    let faces = allowly::routes().merge(permitly::routes()).merge(tlog::routes()).merge(admin::routes());
+    let faces = allowly::routes().merge(permitly::routes()).merge(affixio::routes()).merge(tlog::routes()).merge(admin::routes());
     faces.merge(docs::routes()).merge(verify::routes()).merge(pages::routes())
 }
 
@@ -176,6 +178,35 @@ impl Route {
     }
 }
 
+/// How errors are told on a path of a face that spells them in its own way.
+enum Speech {
+    Permitly(permitly::Speech),
+    Affixio,
+}
+
+impl Speech {
+    fn on(path: &str) -> Option<Self> {
+        permitly::speech(path).map(Self::Permitly).or_else(|| affixio::has(path).then_some(Self::Affixio))
+    }
+
+    fn tell(self, response: Response<Body>) -> Response<Body> {
+        match self {
+            Self::Permitly(speech) => speech.tell(response),
+            Self::Affixio => affixio::tell(response),
+        }
+    }
+}
+
+/// An error as a face tells it, with all that goes with an answer but says nothing of its body.
+fn retold(response: &Response<Body>, mut told: Response<Body>) -> Response<Body> {
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_LENGTH, header::CONTENT_TYPE, header::RETRY_AFTER].contains(name) || !told.headers().contains_key(name) {
+            told.headers_mut().append(name, value.clone());
+        }
+    }
+    told
+}
+
 /// Every answer, whoever made it, can be found again in the telemetry.
 async fn tell<F>(door: &Door, route: Route, request: Request, answer: impl FnOnce(Request) -> F) -> Response<Body>
 where
@@ -186,7 +217,7 @@ where
         _ => mint_request_id(),
     };
     let method = known(request.method());
-    let speech = permitly::speech(request.uri().path());
+    let speech = Speech::on(request.uri().path());
     let (took, _in_flight) = (Stopwatch::start(), InFlight::enter());
     let (named, known_route) = (id.clone(), route.clone());
     let span = move || {

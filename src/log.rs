@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use allowlog_proto::chain::Hash;
+use allowlog_proto::chain::{ChainError, Fault, Hash};
 use allowlog_proto::frame::Frame;
+use allowlog_proto::record::{RECORD_VERSION, RecordError};
 use allowlog_proto::signing::Signature;
 
 pub mod backup;
@@ -104,6 +105,18 @@ pub enum StoreError {
         /// What is wrong there.
         problem: String,
     },
+    /// Another build wrote it.
+    #[error(
+        "the log has records of format version {version} from sequence {sequence} on, and this build reads version {RECORD_VERSION} \
+         alone; they are as they were: go on with the build that wrote them, or begin anew with another `--data`, since nothing \
+         converts a log before release 1.0"
+    )]
+    Version {
+        /// Of the first record that is not read.
+        version: u8,
+        /// Its sequence.
+        sequence: u64,
+    },
     /// The archive is not one that this log can be continued in or restored from.
     #[error("{0}")]
     Archive(String),
@@ -117,7 +130,17 @@ impl StoreError {
     pub const fn is_damage(&self) -> bool {
         match self {
             Self::Database { .. } | Self::Damaged { .. } => true,
-            Self::Io { .. } | Self::Archive(_) | Self::JournalFull(_) => false,
+            Self::Io { .. } | Self::Version { .. } | Self::Archive(_) | Self::JournalFull(_) => false,
+        }
+    }
+
+    /// If what does not follow is whole, and of another version.
+    pub const fn version(error: &ChainError) -> Option<Self> {
+        match error {
+            ChainError { sequence, fault: Fault::Record(RecordError::Version(version)) } => {
+                Some(Self::Version { version: *version, sequence: *sequence })
+            }
+            ChainError { .. } => None,
         }
     }
 }

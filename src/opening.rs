@@ -105,6 +105,7 @@ pub fn open(
         admin_token,
         refuses_emails: false,
         is_behind_proxy: false,
+        is_signup_open: false,
     };
     Ok((directory, parts))
 }

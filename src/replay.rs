@@ -25,7 +25,13 @@ pub enum ReplayError {
     Store(#[from] StoreError),
     /// It is not what was written.
     #[error(transparent)]
-    Chain(#[from] ChainError),
+    Chain(ChainError),
+}
+
+impl From<ChainError> for ReplayError {
+    fn from(error: ChainError) -> Self {
+        StoreError::version(&error).map_or(Self::Chain(error), Self::Store)
+    }
 }
 
 /// Frames read and hashed ahead of the fold.

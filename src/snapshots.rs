@@ -1,10 +1,10 @@
 //! Snapshots: saved folds of the log, so that a start reads one of them and the tail behind it instead of the whole log.
 //!
 //! A snapshot is made from the log alone, beside the writer, and any doubt about one throws it away: what is lost with it
-//! is the time to fold the log once more. `<position, 20 digits>.snapshot` is `ALS1` · version of the state (4) · position
-//! (8) · hash of the frame that ends there (32) · hash of the state (32), then the head of the chain and the state as
-//! `proto::snapshot` writes them, and at the end the keyed BLAKE3 of everything before; integers big-endian. The key comes
-//! from the master key, so that whoever can write the disk alone cannot make a state that no log says.
+//! is the time to fold the log once more. `<position, 20 digits>.snapshot` is `ALS1` · version of the state (4) · version of
+//! the records (1) · position (8) · hash of the frame that ends there (32) · hash of the state (32), then the head of the
+//! chain and the state as `proto::snapshot` writes them, and at the end the keyed BLAKE3 of everything before; integers
+//! big-endian. The key comes from the master key, so that whoever can write the disk alone cannot make a state that no log says.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use allowlog_projections::state::State;
 use allowlog_proto::chain::Chain;
+use allowlog_proto::record::RECORD_VERSION;
 use zeroize::Zeroizing;
 
 use crate::data_dir::make_directory;
@@ -26,7 +27,7 @@ mod tests;
 pub use follower::{SNAPSHOT_RECORDS, Snapshotting};
 
 const MAGIC: [u8; 4] = *b"ALS1";
-const HEADER_BYTES: u64 = 80;
+const HEADER_BYTES: u64 = 81;
 const HASH_BYTES: u64 = 32;
 /// Read and written at once.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -100,6 +101,8 @@ impl Snapshots {
         let mut to = BufWriter::with_capacity(PIECE_BYTES, hashing);
         to.write_all(&MAGIC)?;
         to.write_all(&State::VERSION.to_be_bytes())?;
+        // What is folded is not read again: without it, a log of another build would be taken for one of this.
+        to.write_all(&[RECORD_VERSION])?;
         to.write_all(&position.to_be_bytes())?;
         to.write_all(&replayed.chain.frame_hash().0)?;
         to.write_all(&replayed.state.hash().0)?;
@@ -144,21 +147,21 @@ impl Snapshots {
         };
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         io::copy(&mut reader(0, end), &mut hasher)?;
-        let mut header = [0; 80];
+        let mut header = [0; 81];
         let mut checksum = [0; 32];
         file.read_at(&mut header, 0)?;
         file.read_at(&mut checksum, end)?;
         if hasher.finalize() != checksum {
             return Err(wrong("it is damaged"));
         }
-        let version = header.get(..8).and_then(|start| start.strip_prefix(&MAGIC));
-        if version != Some(State::VERSION.to_be_bytes().as_slice()) {
+        let versions = header.get(..9).and_then(|start| start.strip_prefix(&MAGIC)).and_then(<[u8]>::split_last);
+        if versions != Some((&RECORD_VERSION, State::VERSION.to_be_bytes().as_slice())) {
             return Err(wrong("it is of another version"));
         }
         let mut from = reader(HEADER_BYTES, end);
         let chain = Chain::load(&mut from)?;
         let state = State::load(&mut from)?;
-        debug_assert_eq!(header.get(48..), Some(state.hash().0.as_slice()), "a state is read as it was written");
+        debug_assert_eq!(header.get(49..), Some(state.hash().0.as_slice()), "a state is read as it was written");
         let rest = from.read(&mut [0])?;
         if rest == 0 { Ok(Replayed { state, chain }) } else { Err(wrong("it goes on behind its end")) }
     }

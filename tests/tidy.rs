@@ -80,6 +80,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
             "src/http/routes.rs",
             "src/http/allowly.rs",
             "src/http/permitly.rs",
+            "src/http/affixio.rs",
             "src/http/admin.rs",
             "src/http/docs.rs",
             "src/http/verify.rs",
@@ -115,10 +116,11 @@ const MAY_NOT_IMPORT: &[(&str, &[&str])] = &[
     ("src/writer.rs", &["crate::http", "crate::app", "crate::signing", "crate::search", "crate::keyring"]),
     ("src/engine.rs", &["crate::http", "crate::app", "crate::log", "crate::signing", "crate::search", "crate::keyring"]),
     ("src/http", &["crate::writer", "crate::latch", "crate::cli", "crate::log::disk", "crate::log::memory"]),
-    ("src/http/allowly", &["super::admin", "http::admin", "http::permitly", "http::pages"]),
-    ("src/http/admin", &["super::allowly", "http::allowly", "http::permitly", "http::pages"]),
-    ("src/http/permitly", &["http::admin", "http::allowly"]),
-    ("src/http/pages", &["http::admin", "http::allowly", "http::permitly"]),
+    ("src/http/allowly", &["super::admin", "http::admin", "http::permitly", "http::affixio", "http::pages"]),
+    ("src/http/admin", &["super::allowly", "http::allowly", "http::permitly", "http::affixio", "http::pages"]),
+    ("src/http/permitly", &["http::admin", "http::allowly", "http::affixio"]),
+    ("src/http/affixio", &["http::admin", "http::allowly", "http::permitly", "http::pages"]),
+    ("src/http/pages", &["http::admin", "http::allowly", "http::permitly", "http::affixio"]),
     // Pages are shown what they say, whoever's it is.
     ("src/http/pages", &["super::allowly", "super::permitly", "super::admin", "crate::app", "crate::engine"]),
 ];

@@ -106,6 +106,9 @@ fn told(event: &Event) -> Option<Told<'_>> {
         | Event::Escalation(_)
         | Event::Bundle(_)
         | Event::Tombstone(_)
-        | Event::ConsentAgent(_) => None,
+        | Event::ConsentAgent(_)
+        | Event::Agent(_)
+        | Event::Device(_)
+        | Event::Payment(_) => None,
     }
 }

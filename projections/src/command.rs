@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
+use allowlog_proto::api::affixio::{
+    AttestBody, AuthoriseBody, CaptureBody, DelegationBody, GateBody, IntentBody, OfflineTokenBody, ReconcileBody, RegisterAgentBody,
+    RegisterDeviceBody, RevokeDelegationBody, RevokeDeviceBody, TransactionsBody,
+};
 use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody};
 use allowlog_proto::api::permitly::{AskBody, ChangeAgentBody};
-use allowlog_proto::event::{AgentTerms, Plan, Role, Style, TokenTerms, Visitor};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::event::{AgentStatus, AgentTerms, Plan, Role, Style, TokenTerms, Visitor};
+use allowlog_proto::id::{
+    ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, DeviceId, EscalationId, Nonce, PaymentIntentId, RegisteredAgentId, TombstoneId,
+    WorkspaceId,
+};
+use allowlog_proto::json::CanonicalObject;
 use allowlog_proto::record::Request;
 use allowlog_proto::text::{BundleId, Name, UserId};
 use allowlog_proto::time::Timestamp;
@@ -85,7 +93,7 @@ pub struct NewApiKey {
 /// What an operator does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// A new tenant, with its first signing key and its first API key.
+    /// A new tenant, with its first signing key and, unless somebody fetches that later, its first API key.
     CreateWorkspace {
         /// What people call it.
         name: Name,
@@ -94,6 +102,15 @@ pub enum Operation {
         /// Ed25519; the private half is sealed before this is asked.
         public_key: [u8; 32],
         /// The first API key.
+        api_key: Option<NewApiKey>,
+        /// The caller's own; recorded if there is any.
+        metadata: CanonicalObject,
+    },
+    /// The first API key of a workspace that was made without one, for anybody: that is refused once there is one, or an hour is over.
+    CreateFirstApiKey {
+        /// Of which workspace.
+        workspace_id: WorkspaceId,
+        /// The key.
         api_key: NewApiKey,
     },
     /// Another name or another plan.
@@ -174,6 +191,61 @@ pub enum Action {
     ChangeConsentAgent(Option<ConsentAgentId>, Box<ChangeAgentBody>),
     /// Sign its webhooks with another secret.
     RotateWebhookSecret(Option<ConsentAgentId>),
+    /// One more API key for the workspace that this names, which must be the caller's.
+    CreateApiKey(Option<WorkspaceId>, Box<NewApiKey>),
+    /// Agents and devices.
+    Register(Registration),
+    /// Delegations and what is paid under them.
+    Pay(Payments),
+}
+
+/// What is done about agents and devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registration {
+    /// Make an agent that can be given delegations.
+    Agent(Box<RegisterAgentBody>),
+    /// Let it act, or not.
+    AgentStatus(Option<RegisteredAgentId>, AgentStatus),
+    /// One more key for it to prove itself by.
+    Credential {
+        /// For which agent.
+        agent_id: Option<RegisteredAgentId>,
+        /// Ed25519; the private half is not in here.
+        public_key: [u8; 32],
+        /// From this instant on it proves nothing.
+        expires_at: Option<Timestamp>,
+    },
+    /// Trust a device.
+    Device(Box<RegisterDeviceBody>),
+    /// Vouch for it.
+    Attest(Option<DeviceId>, Box<AttestBody>),
+    /// Trust it no more.
+    RevokeDevice(Option<DeviceId>, Box<RevokeDeviceBody>),
+}
+
+/// What is done about delegations and payments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payments {
+    /// Let an agent pay.
+    Delegate(Box<DelegationBody>),
+    /// Let it pay no more.
+    Revoke(Option<AuthorizationId>, Box<RevokeDelegationBody>),
+    /// May this go ahead?
+    Decide(Box<GateBody>),
+    /// Somebody wants to pay something.
+    CreateIntent(Box<IntentBody>),
+    /// Consume a decision for it.
+    Authorise(Option<PaymentIntentId>, Box<AuthoriseBody>),
+    /// It is paid.
+    Capture(Option<PaymentIntentId>, CaptureBody),
+    /// It is over.
+    Cancel(Option<PaymentIntentId>),
+    /// Make a token to pay with offline.
+    IssueToken(Box<OfflineTokenBody>),
+    /// A device tells what it paid with such tokens.
+    Queue(Box<TransactionsBody>),
+    /// Settle what a device told.
+    Reconcile(Box<ReconcileBody>),
 }
 
 impl Command {

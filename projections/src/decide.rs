@@ -6,11 +6,12 @@ use allowlog_proto::id::WorkspaceId;
 use allowlog_proto::time::Timestamp;
 use subtle::ConstantTimeEq as _;
 
-use crate::command::{Action, Command, Credential, Operation, Visit};
+use crate::command::{Action, Command, Credential, Operation, Payments, Registration, Visit};
 use crate::ids::Ids;
 use crate::rejected::Rejected;
 use crate::state::{ApiKey, State};
 
+mod agents;
 mod api_keys;
 mod bundles;
 mod check;
@@ -19,8 +20,13 @@ mod confirm;
 mod consent_agents;
 mod consents;
 mod create;
+mod delegations;
+mod devices;
 mod explain;
+mod gate;
+mod offline;
 mod outcome;
+mod payment_intents;
 mod resolve;
 mod revoke;
 mod signing_keys;
@@ -30,7 +36,7 @@ mod workspaces;
 
 pub use api_keys::{ApiKeyCreated, ApiKeyRevoked};
 pub use explain::{Counters, Explanation, Rung, Standing, explain};
-pub use outcome::{Checked, Created, Outcome, Resolved, RevokedNow};
+pub use outcome::{Checked, Created, CredentialIssued, IntentAt, Outcome, Resolved, RevokedNow, Settled};
 pub use signing_keys::SigningKeyRotated;
 pub use workspaces::{WorkspaceChanged, WorkspaceCreated};
 
@@ -100,9 +106,10 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, ids: &mut Ids) -
 
 fn operate(state: &State, operation: &Operation, now: Timestamp, ids: &mut Ids) -> Result<Decided, Rejected> {
     match operation {
-        Operation::CreateWorkspace { name, plan, public_key, api_key } => {
-            workspaces::create(state, name, *plan, public_key, api_key, now, ids)
+        Operation::CreateWorkspace { name, plan, public_key, api_key, metadata } => {
+            workspaces::create(state, (name, *plan), public_key, api_key.as_ref(), metadata, now, ids)
         }
+        Operation::CreateFirstApiKey { workspace_id, api_key } => api_keys::create_first(state, *workspace_id, api_key, now),
         Operation::ChangeWorkspace { workspace_id, name, plan } => workspaces::change(state, *workspace_id, name.as_ref(), *plan),
         Operation::CreateApiKey { workspace_id, api_key } => api_keys::create(state, *workspace_id, api_key, now),
         Operation::RevokeApiKey { workspace_id, api_key_id } => api_keys::revoke(state, *workspace_id, *api_key_id, now),
@@ -132,6 +139,43 @@ fn act(state: &State, workspace_id: WorkspaceId, action: &Action, now: Timestamp
         Action::CreateConsentAgent(terms, public_key) => consent_agents::create(state, workspace_id, terms, *public_key, now, ids),
         Action::ChangeConsentAgent(id, body) => consent_agents::change(state, workspace_id, *id, body, now),
         Action::RotateWebhookSecret(id) => consent_agents::rotate_secret(state, workspace_id, *id, now),
+        Action::CreateApiKey(asked, api_key) => api_keys::create_own(state, workspace_id, *asked, api_key, now),
+        Action::Register(registration) => register(state, workspace_id, registration, now, ids),
+        Action::Pay(payments) => pay(state, workspace_id, payments, now, ids),
+    }
+}
+
+fn register(
+    state: &State,
+    workspace_id: WorkspaceId,
+    registration: &Registration,
+    now: Timestamp,
+    ids: &mut Ids,
+) -> Result<Decided, Rejected> {
+    match registration {
+        Registration::Agent(body) => agents::register(workspace_id, body, now, ids),
+        Registration::AgentStatus(id, status) => agents::set_status(state, workspace_id, *id, *status, now),
+        Registration::Credential { agent_id, public_key, expires_at } => {
+            agents::issue_credential(state, workspace_id, *agent_id, (*public_key, *expires_at), now, ids)
+        }
+        Registration::Device(body) => Ok(devices::register(workspace_id, body, now, ids)),
+        Registration::Attest(id, body) => devices::attest(state, workspace_id, *id, body, now),
+        Registration::RevokeDevice(id, body) => devices::revoke(state, workspace_id, *id, body, now),
+    }
+}
+
+fn pay(state: &State, workspace_id: WorkspaceId, payments: &Payments, now: Timestamp, ids: &mut Ids) -> Result<Decided, Rejected> {
+    match payments {
+        Payments::Delegate(body) => delegations::create(state, workspace_id, body, now, ids),
+        Payments::Revoke(id, body) => delegations::revoke(state, workspace_id, *id, body, now, ids),
+        Payments::Decide(body) => gate::decide(state, workspace_id, body, now, ids),
+        Payments::CreateIntent(body) => payment_intents::create(state, workspace_id, body, now, ids),
+        Payments::Authorise(id, body) => payment_intents::authorise(state, workspace_id, *id, body, now, ids),
+        Payments::Capture(id, body) => payment_intents::capture(state, workspace_id, *id, *body, now, ids),
+        Payments::Cancel(id) => payment_intents::cancel(state, workspace_id, *id, now, ids),
+        Payments::IssueToken(body) => offline::issue(state, workspace_id, body, now, ids),
+        Payments::Queue(body) => offline::queue(state, workspace_id, body, now, ids),
+        Payments::Reconcile(body) => offline::reconcile(state, workspace_id, body, now, ids),
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! Source: section "Receipts" of the Allowly API in its scopes form, tables of events and of contexts.
 
+use allowlog_proto::api::affixio::limits;
 use allowlog_proto::api::allowly::{budget, policy_eval, signed_scope, targets_object};
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
     AuthorizationEvent, CheckEvent, Decided, EscalationEvent, EscalationResolved, Event, Granted, Resolution, Revoked, Subject,
     TokenVerified, Verdict,
 };
-use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::id::{AuthorizationId, DelegationId, WorkspaceId};
 use allowlog_proto::json::{Object, Value};
 use allowlog_proto::receipt::{About, Context, Receipt, hash};
 use allowlog_proto::record::{NO_RECEIPT, Record, Request};
+use allowlog_proto::text::ScopeName;
 use allowlog_proto::time::Timestamp;
+
+mod payments;
 
 /// The next record of a workspace's chain, with the hash of its receipt. `time` must not lie before [`Chain::time`].
 pub fn record(chain: &Chain, workspace_id: WorkspaceId, time: Timestamp, event: Event, request: Option<Request>) -> Record {
@@ -37,7 +41,10 @@ pub fn receipt(record: &Record) -> Option<Receipt<'_>> {
         | Event::Bundle(_)
         | Event::Tombstone(_)
         | Event::ConsentAgent(_)
-        | Event::Consent(_) => None,
+        | Event::Consent(_)
+        | Event::Agent(_)
+        | Event::Device(_) => None,
+        Event::Payment(event) => payments::receipt(record, event),
         Event::Authorization(AuthorizationEvent::Granted(granted)) => Some(of_grant(record, granted)),
         Event::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(of_revoke(record, revoked)),
         Event::Check(CheckEvent::Decided(decided)) => Some(of_check(record, decided)),
@@ -74,6 +81,13 @@ fn of_grant<'r>(record: &Record, granted: &'r Granted) -> Receipt<'r> {
     }
     if let Some(consent) = &granted.consent {
         context.insert("consent_id", consent.consent_id.to_string().as_str().into());
+    }
+    if let Some(not_before) = granted.not_before {
+        context.insert("not_before", not_before.to_string().as_str().into());
+    }
+    if let Some(delegation) = &granted.delegation {
+        context.insert("delegation_id", DelegationId::from(granted.authorization_id).to_string().as_str().into());
+        context.insert("limits", Value::Object(limits(&delegation.limits)));
     }
     Receipt {
         receipt_id: granted.receipt_id,
@@ -132,19 +146,10 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
     if let Some(budget) = budget(decided) {
         context.insert("budget", Value::Object(budget));
     }
-    if let Verdict::Escalate { escalation_id, escalation_to, .. } = &decided.verdict {
-        let mut escalation = Object::new();
-        escalation.insert("id", escalation_id.to_string().as_str().into());
-        escalation.insert("event", "requested".into());
-        escalation.insert("status", "pending".into());
-        escalation.insert("scope", decided.scope.as_str().into());
-        escalation.insert("escalation_to", escalation_to.as_ref().map_or(Value::Null, |to| to.as_str().into()));
+    if let Some(escalation) = requested(&decided.verdict, &decided.scope) {
         context.insert("escalation", Value::Object(escalation));
     }
-    let (authorization_id, user_id, agent_id) = match &decided.subject {
-        Subject::Unknown { .. } => (None, "unknown", "unknown"),
-        Subject::Known { authorization_id, user_id, agent_id, .. } => (Some(*authorization_id), user_id.as_str(), agent_id.as_str()),
-    };
+    let (authorization_id, user_id, agent_id) = named(&decided.subject);
     Receipt {
         receipt_id: decided.receipt_id,
         workspace_id: record.workspace_id,
@@ -159,6 +164,26 @@ fn of_check<'r>(record: &Record, decided: &'r Decided) -> Receipt<'r> {
         context: Context { said: Some(&decided.context), added: context },
         policy_version: decided.policy_version.as_str(),
         policy_eval: policy_eval(decided),
+    }
+}
+
+/// The escalation that a decision leads to, if it leads to one.
+fn requested(verdict: &Verdict, scope: &ScopeName) -> Option<Object> {
+    let Verdict::Escalate { escalation_id, escalation_to, .. } = verdict else { return None };
+    let mut escalation = Object::new();
+    escalation.insert("id", escalation_id.to_string().as_str().into());
+    escalation.insert("event", "requested".into());
+    escalation.insert("status", "pending".into());
+    escalation.insert("scope", scope.as_str().into());
+    escalation.insert("escalation_to", escalation_to.as_ref().map_or(Value::Null, |to| to.as_str().into()));
+    Some(escalation)
+}
+
+/// Whom a decision is about, as receipts name them.
+fn named(subject: &Subject) -> (Option<AuthorizationId>, &str, &str) {
+    match subject {
+        Subject::Unknown { .. } => (None, "unknown", "unknown"),
+        Subject::Known { authorization_id, user_id, agent_id, .. } => (Some(*authorization_id), user_id.as_str(), agent_id.as_str()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rejections: nothing was decided and nothing is stored. A denial is no rejection, it is a decision.
 
 use allowlog_proto::api::envelope::FieldError;
+use allowlog_proto::event::Refusal;
 
 /// Why a command was not decided; the caller must act.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,12 @@ pub enum Rejected {
     /// It was there once.
     #[error("{0}")]
     Gone(&'static str),
+    /// A payment intent is not authorised, and nothing was consumed.
+    #[error("the payment intent is not authorised: {}", .0.as_str())]
+    NotAuthorised(Refusal),
+    /// The decision was consumed before, by another payment intent.
+    #[error("the decision was used for another payment intent")]
+    AlreadyUsed,
     /// The request contradicts the state or the time.
     #[error("the request is invalid")]
     Invalid(Vec<FieldError>),

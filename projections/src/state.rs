@@ -6,12 +6,15 @@ use std::ops::Bound;
 
 use allowlog_proto::chain::Hash;
 use allowlog_proto::event::Event;
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, EscalationId, Nonce, WorkspaceId};
+use allowlog_proto::id::{
+    ApiKeyId, AuthorizationId, ConsentAgentId, DeviceId, EscalationId, Nonce, OfflineTokenId, ReceiptId, RegisteredAgentId, WorkspaceId,
+};
 use allowlog_proto::merkle::{entry, leaf};
 use allowlog_proto::record::Record;
-use allowlog_proto::text::{IdempotencyKey, Resource};
+use allowlog_proto::text::{IdempotencyKey, OpaqueId, Resource};
 use allowlog_proto::time::Timestamp;
 
+mod agent;
 mod api_key;
 mod authorization;
 mod bundle;
@@ -19,14 +22,20 @@ mod check;
 mod confirmation;
 mod consent;
 mod consent_agent;
+mod delegation;
+mod device;
 mod escalation;
+mod offline;
+mod payment;
 mod request;
 mod signing_key;
 mod size;
+mod spend;
 mod stored;
 mod tombstone;
 mod workspace;
 
+pub use agent::RegisteredAgent;
 pub use api_key::ApiKey;
 use authorization::Authorizations;
 pub use authorization::{Authorization, Live, Scope};
@@ -35,9 +44,16 @@ pub use confirmation::Question;
 use consent::Consents;
 pub use consent::{Consent, ConsentAnswer, ConsentStatus};
 pub use consent_agent::{ConsentAgent, compressed};
+pub use delegation::Delegation;
+pub use device::Device;
 pub use escalation::{Escalation, Status};
+use offline::OfflineTokens;
+pub use offline::{OfflineToken, OfflineTransaction, Queue};
+pub use payment::{Authorisation, Done, Intent, IntentStatus, LiveDecision, Progress};
+use payment::{Intents, LiveDecisions};
 pub use request::Answered;
 pub use signing_key::SigningKey;
+pub use spend::Left;
 pub use tombstone::Tombstone;
 pub use workspace::Workspace;
 
@@ -56,6 +72,12 @@ pub struct State {
     /// Whose agents they are.
     agent_owners: BTreeMap<ConsentAgentId, WorkspaceId>,
     consents: Consents,
+    registered_agents: BTreeMap<(WorkspaceId, RegisteredAgentId), RegisteredAgent>,
+    devices: BTreeMap<(WorkspaceId, DeviceId), Device>,
+    decisions: LiveDecisions,
+    intents: Intents,
+    offline_tokens: OfflineTokens,
+    offline_queues: BTreeMap<(WorkspaceId, OpaqueId), Queue>,
     lapses: BTreeSet<(Timestamp, Lapse)>,
     /// Records folded so far: the log sequence of the next one.
     next_sequence: u64,
@@ -67,6 +89,8 @@ enum Lapse {
     Question(Nonce),
     Confirmation(WorkspaceId, AuthorizationId, usize, Option<Resource>),
     Request(WorkspaceId, IdempotencyKey),
+    Decision(WorkspaceId, ReceiptId),
+    Reservation(WorkspaceId, OfflineTokenId),
 }
 
 stored!(State {
@@ -79,13 +103,19 @@ stored!(State {
     consent_agents,
     agent_owners,
     consents,
+    registered_agents,
+    devices,
+    decisions,
+    intents,
+    offline_tokens,
+    offline_queues,
     lapses,
     next_sequence
 });
 
 impl State {
     /// Changes with whatever changes the fold of a log, or its bytes in a snapshot: a snapshot of another version is not read.
-    pub const VERSION: u32 = 3;
+    pub const VERSION: u32 = 4;
 
     /// The state of an empty log.
     pub fn new() -> Self {
@@ -108,6 +138,9 @@ impl State {
             Event::Tombstone(event) => self.apply_tombstone(record, event),
             Event::ConsentAgent(event) => self.apply_consent_agent(record, event),
             Event::Consent(event) => self.apply_consent(record, event),
+            Event::Agent(event) => self.apply_agent(record, event),
+            Event::Device(event) => self.apply_device(record, event),
+            Event::Payment(event) => self.apply_payment(record, event),
         }
         self.workspace_mut(record).tree.push(leaf(&entry(hash, &record.receipt)), |_, _| {});
         self.next_sequence = self.next_sequence.saturating_add(1);
@@ -128,6 +161,8 @@ impl State {
                 Some((_, Lapse::Request(workspace_id, key))) => {
                     self.requests.remove(&(workspace_id, key));
                 }
+                Some((_, Lapse::Decision(workspace_id, id))) => self.decisions.remove((workspace_id, id)),
+                Some((_, Lapse::Reservation(workspace_id, id))) => self.forget_reservation(workspace_id, id, now),
                 None => {}
             }
         }
@@ -201,7 +236,9 @@ impl State {
     /// Things in it whose number grows with use: about what a snapshot takes to be written and read.
     pub fn size(&self) -> usize {
         let asked = self.questions.len().saturating_add(self.escalations.len());
-        self.authorizations.by_id.len().saturating_add(asked).saturating_add(self.requests.len()).saturating_add(self.consents.len())
+        let paid = self.intents.len().saturating_add(self.offline_tokens.len()).saturating_add(self.decisions.len());
+        let named = self.requests.len().saturating_add(self.consents.len());
+        self.authorizations.by_id.len().saturating_add(asked).saturating_add(named).saturating_add(paid)
     }
 
     /// Writes all of it into a snapshot.
@@ -254,6 +291,8 @@ impl Stored for Lapse {
                 (2_u8, *workspace_id).save(to)?;
                 key.save(to)
             }
+            Self::Decision(workspace_id, id) => (3_u8, (*workspace_id, *id)).save(to),
+            Self::Reservation(workspace_id, id) => (4_u8, (*workspace_id, *id)).save(to),
         }
     }
 
@@ -262,6 +301,8 @@ impl Stored for Lapse {
             0 => Ok(Self::Question(Stored::load(from)?)),
             1 => Ok(Self::Confirmation(Stored::load(from)?, Stored::load(from)?, Stored::load(from)?, Stored::load(from)?)),
             2 => Ok(Self::Request(Stored::load(from)?, Stored::load(from)?)),
+            3 => Ok(Self::Decision(Stored::load(from)?, Stored::load(from)?)),
+            4 => Ok(Self::Reservation(Stored::load(from)?, Stored::load(from)?)),
             tag => Err(unknown(tag)),
         }
     }

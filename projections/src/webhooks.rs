@@ -59,7 +59,10 @@ pub fn notice(record: &Record, hash: Hash) -> Option<Notice> {
         | Event::Escalation(_)
         | Event::Bundle(_)
         | Event::Tombstone(_)
-        | Event::ConsentAgent(_) => return None,
+        | Event::ConsentAgent(_)
+        | Event::Agent(_)
+        | Event::Device(_)
+        | Event::Payment(_) => return None,
     };
     let id = WebhookId::from_bytes(hash.0.first_chunk().copied().unwrap_or_default());
     let (created_at, user_id, claims) = (record.time, user_id.clone(), claims(record));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AuthorizationId, ReceiptId};
 
+mod agent;
 mod api_key;
 mod authorization;
 mod bundle;
@@ -14,11 +15,14 @@ mod condition;
 mod confirmation;
 mod consent;
 mod consent_agent;
+mod device;
 mod escalation;
+mod payment;
 mod signing_key;
 mod tombstone;
 mod workspace;
 
+pub use agent::{AgentEvent, AgentKind, AgentStatus, Registered};
 pub use api_key::{ApiKeyEvent, Role, Style};
 pub use authorization::{AuthorizationEvent, Constraints, Grant, Granted, Revoked, Terms, Withdrawal};
 pub use bundle::{Bundle, BundleEvent};
@@ -29,7 +33,12 @@ pub use consent::{
     Asked, ConsentEvent, ConsentScope, Consented, Declined, ManageLink, Minted, Risk, TokenTerms, Viewed, Visitor, Withdrawer, Withdrawn,
 };
 pub use consent_agent::{AgentTerms, ConsentAgentEvent};
+pub use device::{DeviceEvent, DeviceTerms};
 pub use escalation::{EscalationEvent, EscalationResolved, Resolution};
+pub use payment::{
+    Code, Delegated, IntentCreated, IntentMoved, IntentRefused, Interval, OnExceed, Payment, PaymentDecided, PaymentEvent, PaymentLimits,
+    Period, Purpose, Queued, Reconciled, Refusal, Settlement, TokenIssued,
+};
 pub use signing_key::SigningKeyEvent;
 pub use tombstone::TombstoneEvent;
 pub use workspace::{Plan, WorkspaceEvent};
@@ -60,6 +69,12 @@ pub enum Event {
     ConsentAgent(ConsentAgentEvent),
     /// Somebody was asked for consent, or what came of it was used.
     Consent(ConsentEvent),
+    /// An agent that is given delegations was registered, or may act no more.
+    Agent(AgentEvent),
+    /// A device was registered, or is trusted no more.
+    Device(DeviceEvent),
+    /// A payment was decided, made or cancelled.
+    Payment(PaymentEvent),
 }
 
 impl Event {
@@ -69,17 +84,20 @@ impl Event {
     /// The authorization it is about, if it is about one.
     pub fn authorization_id(&self) -> Option<AuthorizationId> {
         match self {
-            Self::Workspace(_) | Self::ApiKey(_) | Self::SigningKey(_) | Self::Bundle(_) | Self::Tombstone(_) | Self::ConsentAgent(_) => {
-                None
-            }
+            Self::Workspace(_)
+            | Self::ApiKey(_)
+            | Self::SigningKey(_)
+            | Self::Bundle(_)
+            | Self::Tombstone(_)
+            | Self::ConsentAgent(_)
+            | Self::Agent(_)
+            | Self::Device(_) => None,
+            Self::Payment(event) => event.authorization_id(),
             Self::Consent(event) => event.authorization_id(),
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.authorization_id),
             Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.authorization_id),
             Self::Check(CheckEvent::TokenVerified(verified)) => Some(verified.authorization_id),
-            Self::Check(CheckEvent::Decided(decided)) => match &decided.subject {
-                Subject::Unknown { .. } => None,
-                Subject::Known { authorization_id, .. } => Some(*authorization_id),
-            },
+            Self::Check(CheckEvent::Decided(decided)) => decided.subject.authorization_id(),
             Self::Confirmation(ConfirmationEvent::Resolved(resolved)) => Some(resolved.authorization_id),
             Self::Escalation(EscalationEvent::Resolved(resolved)) => Some(resolved.authorization_id),
         }
@@ -95,7 +113,10 @@ impl Event {
             | Self::Bundle(_)
             | Self::Tombstone(_)
             | Self::ConsentAgent(_)
-            | Self::Consent(_) => None,
+            | Self::Consent(_)
+            | Self::Agent(_)
+            | Self::Device(_) => None,
+            Self::Payment(event) => event.receipt_id(),
             Self::Authorization(AuthorizationEvent::Granted(granted)) => Some(granted.receipt_id),
             Self::Authorization(AuthorizationEvent::Revoked(revoked)) => Some(revoked.receipt_id),
             Self::Check(CheckEvent::Decided(decided)) => Some(decided.receipt_id),

@@ -38,7 +38,10 @@
 //! ```
 
 use crate::chain::Hash;
-use crate::event::{AuthorizationEvent, BundleEvent, CheckEvent, ConsentAgentEvent, ConsentEvent, Event};
+use crate::event::{
+    AgentEvent, AuthorizationEvent, BundleEvent, CheckEvent, ConsentAgentEvent, ConsentEvent, DeviceEvent, Event, PaymentEvent,
+    WorkspaceEvent,
+};
 use crate::id::{AuthorizationId, KeyId, WorkspaceId};
 use crate::json::Value;
 use crate::limits::{DEFAULT_EXPIRY_DAYS_MAX, TOKEN_LIFE_S_MAX};
@@ -408,6 +411,12 @@ fn is_written(record: &Record) -> bool {
             bundle.default_expiry_days.is_none_or(|days| (1..=DEFAULT_EXPIRY_DAYS_MAX).contains(&days.into()))
         }
         Event::Consent(ConsentEvent::Requested(asked)) => asked.metadata.is_canonical(),
+        Event::Workspace(WorkspaceEvent::Described(metadata)) => metadata.is_canonical(),
+        Event::Agent(AgentEvent::Registered(registered)) => registered.metadata.is_canonical(),
+        Event::Device(DeviceEvent::Registered(terms)) => terms.metadata.is_canonical(),
+        Event::Device(DeviceEvent::Attested { attestation, .. }) => attestation.is_canonical(),
+        Event::Payment(PaymentEvent::Decided(decided)) => decided.context.is_canonical(),
+        Event::Payment(PaymentEvent::IntentCreated(created)) => created.metadata.is_canonical(),
         Event::ConsentAgent(event) => match event {
             ConsentAgentEvent::Created { public_key: (sign, _), terms, .. } => matches!(sign, 2 | 3) && is_life(terms.token_life_s),
             ConsentAgentEvent::Changed { terms, .. } => is_life(terms.token_life_s),
@@ -416,13 +425,25 @@ fn is_written(record: &Record) -> bool {
         Event::Authorization(AuthorizationEvent::Revoked(_))
         | Event::Check(CheckEvent::TokenVerified(_))
         | Event::Consent(_)
-        | Event::Workspace(_)
         | Event::ApiKey(_)
         | Event::SigningKey(_)
         | Event::Confirmation(_)
         | Event::Escalation(_)
         | Event::Bundle(BundleEvent::Deleted { .. })
-        | Event::Tombstone(_) => true,
+        | Event::Tombstone(_)
+        | Event::Workspace(WorkspaceEvent::Created { .. } | WorkspaceEvent::Changed { .. })
+        | Event::Agent(AgentEvent::StatusChanged { .. } | AgentEvent::CredentialIssued { .. })
+        | Event::Device(DeviceEvent::Revoked { .. })
+        | Event::Payment(
+            PaymentEvent::Authorised(_)
+            | PaymentEvent::Refused(_)
+            | PaymentEvent::Captured(_)
+            | PaymentEvent::Cancelled(_)
+            | PaymentEvent::Abandoned(_)
+            | PaymentEvent::TokenIssued(_)
+            | PaymentEvent::Queued(_)
+            | PaymentEvent::Reconciled(_),
+        ) => true,
     }
 }
 

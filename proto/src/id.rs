@@ -137,6 +137,88 @@ id!(
     AuditId, "aud_"
 );
 
+id!(
+    /// A workspace as a payment permission names it: the same 16 bytes.
+    OrgId, "org_"
+);
+id!(
+    /// An API key as a payment permission names it: the public part of the key, by the same 16 bytes.
+    OrgKeyId, "key_"
+);
+id!(
+    /// An agent that was registered, to be given delegations.
+    RegisteredAgentId, "agt_"
+);
+id!(
+    /// A public key of a registered agent.
+    CredentialId, "crd_"
+);
+id!(
+    /// A device that was registered.
+    DeviceId, "dev_"
+);
+id!(
+    /// A delegation: the authorization with the same 16 bytes.
+    DelegationId, "dlg_"
+);
+id!(
+    /// The terms by which a delegation decides: the same 16 bytes as it.
+    PolicyId, "pol_"
+);
+id!(
+    /// A decision about a payment: the same 16 bytes as its receipt.
+    DecisionId, "dec_"
+);
+id!(
+    /// What proves something: the receipt with the same 16 bytes.
+    ProofId, "prf_"
+);
+id!(
+    /// The record of something in the log: the same 16 bytes as its receipt.
+    AuditEventId, "evt_"
+);
+id!(
+    /// What an agent wants to pay.
+    PaymentIntentId, "pin_"
+);
+id!(
+    /// A token that is paid with where the server cannot be asked.
+    OfflineTokenId, "oft_"
+);
+id!(
+    /// A payment that a device made with such a token and has told of since.
+    OfflineTransactionId, "otx_"
+);
+
+/// Ids that are other names of the same thing.
+macro_rules! same {
+    ($($name:ident is $of:ident,)*) => {
+        $(
+            impl From<$of> for $name {
+                fn from(id: $of) -> Self {
+                    Self(id.0)
+                }
+            }
+
+            impl From<$name> for $of {
+                fn from(id: $name) -> Self {
+                    Self(id.0)
+                }
+            }
+        )*
+    };
+}
+
+same! {
+    OrgId is WorkspaceId,
+    OrgKeyId is ApiKeyId,
+    DelegationId is AuthorizationId,
+    PolicyId is AuthorizationId,
+    DecisionId is ReceiptId,
+    ProofId is ReceiptId,
+    AuditEventId is ReceiptId,
+}
+
 impl WorkspaceId {
     /// Milliseconds since the epoch at which the workspace was made.
     pub const fn time_ms(self) -> u64 {

@@ -146,7 +146,7 @@ impl Object {
     }
 
     /// Sorts members as they were read; of a name given twice a [`Defect::DuplicateName`] remains.
-    fn from_members(mut members: Vec<(CompactString, Value)>) -> Self {
+    pub(crate) fn from_members(mut members: Vec<(CompactString, Value)>) -> Self {
         members.sort_by(|(a, _), (b, _)| utf16_order(a, b));
         members.dedup_by(|later, kept| {
             let same = later.0 == kept.0;

@@ -27,6 +27,7 @@ pub mod receipt;
 pub mod signing;
 pub mod verify;
 
+pub mod offline_token;
 pub mod token;
 
 pub mod merkle;
@@ -45,4 +46,5 @@ pub mod api;
 
 mod base64;
 mod codec;
+mod jws;
 mod schema;

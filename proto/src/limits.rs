@@ -68,6 +68,47 @@ pub const CONSENT_AGENTS_MAX: usize = 1000;
 /// Views of one consent page that are recorded: whoever has the link can have it viewed any number of times.
 pub const CONSENT_VIEWS_MAX: u8 = 100;
 
+/// Who is paid.
+pub const MERCHANT_ID_BYTES_MAX: usize = 128;
+/// What kind of merchant is paid.
+pub const CATEGORY_BYTES_MAX: usize = 64;
+/// How it is paid.
+pub const CHANNEL_BYTES_MAX: usize = 32;
+/// What a device calls one payment.
+pub const CLIENT_REF_BYTES_MAX: usize = 128;
+/// Merchants, categories, currencies or channels in one limit of a delegation.
+pub const PAYMENT_LIST_MAX: usize = 256;
+/// Delegations of one agent that nobody has revoked: where a request names none, each of them may have to be looked at.
+pub const DELEGATIONS_MAX: usize = 1000;
+/// Delegations that are tried where a request names none, the newest first.
+pub const DELEGATIONS_TRIED_MAX: usize = 64;
+/// Decisions that are looked at where none is named, the newest first.
+pub const DECISIONS_TRIED_MAX: usize = 256;
+/// Longest rolling period of a limit: whatever was spent within it is kept in memory.
+pub const PERIOD_MS_MAX: u64 = 366 * DAY_MS;
+/// `metadata` of an org, an agent, a device or a payment intent, as canonical JSON: it stays in memory.
+pub const REGISTRY_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// A decision about a payment can be used for 300 s.
+pub const DECISION_LIFE_MS: u64 = 300 * 1000;
+/// A payment intent can be authorised for 24 h.
+pub const INTENT_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Life of an offline token when the caller names none, in seconds.
+pub const OFFLINE_LIFE_S_DEFAULT: i64 = 3600;
+/// Longest life of an offline token, in seconds.
+pub const OFFLINE_LIFE_S_MAX: i64 = 86_400;
+/// What an offline token has reserved is given back so long after its end: until then its payments can be told of.
+pub const OFFLINE_GRACE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Offline tokens of one delegation that hold a reservation.
+pub const OFFLINE_TOKENS_MAX: usize = 1000;
+/// Payments in one call of a device.
+pub const OFFLINE_TRANSACTIONS_MAX: usize = 100;
+/// Payments of one device that wait to be reconciled.
+pub const OFFLINE_QUEUE_MAX: usize = 1000;
+/// Nullifiers that are asked about in one call.
+pub const NULLIFIERS_MAX: usize = 1000;
+/// An org without a key can be given its first one by anybody for so long, where signup is open.
+pub const FIRST_KEY_MS: u64 = 60 * 60 * 1000;
+
 /// Receipts on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 100;
 /// Receipts on one page when the caller names no number.
@@ -165,6 +206,16 @@ const _: () = assert!(
         + 512
         < RECORD_BYTES_MAX
 );
+// A delegation: merchants that are allowed and that are not, categories, channels and currencies with their lengths, permissions, the
+// metadata, and texts that are short. As JSON it fits the body of a call that carries metadata.
+const DELEGATION_BYTES_MAX: usize = PAYMENT_LIST_MAX
+    * (2 * (MERCHANT_ID_BYTES_MAX + 4) + CATEGORY_BYTES_MAX + CHANNEL_BYTES_MAX + 3 + 3 * 4)
+    + SCOPES_GRANTED_MAX * (SCOPE_NAME_BYTES_MAX + 4)
+    + REGISTRY_METADATA_BYTES_MAX
+    + 1024;
+const _: () = assert!(DELEGATION_BYTES_MAX < BODY_METADATA_BYTES_MAX && DELEGATION_BYTES_MAX < RECORD_BYTES_MAX);
+// What an escalation of a payment is bound to: currency, amount, channel and category with escapes, and who is paid.
+const _: () = assert!(64 + 3 * (CHANNEL_BYTES_MAX + CATEGORY_BYTES_MAX) + MERCHANT_ID_BYTES_MAX < RESOURCE_BYTES_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX < BODY_BYTES_MAX, "a token fits the body it is presented in");
 // A context is measured as compact JSON and stored in canonical form, which may be three times as long.
 const CHECK_RECORD_BYTES_MAX: usize = CONTEXT_BYTES_MAX * 3

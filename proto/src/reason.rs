@@ -59,6 +59,8 @@ reasons! {
     AuthorizationNotFound = "authorization_not_found",
     /// Deny: revoked; wins over everything below, approvals included.
     AuthorizationRevoked = "authorization_revoked",
+    /// Deny: now is before `not_before`.
+    AuthorizationNotYetValid = "authorization_not_yet_valid",
     /// Deny: now is at or past `expires_at`.
     AuthorizationExpired = "authorization_expired",
     /// Deny: the scope is not granted, or a static constraint failed.
@@ -95,18 +97,18 @@ reasons! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PolicyVersion {
     /// All reasons of the published ladder.
-    #[serde(rename = "2026-11-25.1")]
-    V20261125,
+    #[serde(rename = "2026-11-26.1")]
+    V20261126,
 }
 
 impl PolicyVersion {
     /// The version this build decides by.
-    pub const CURRENT: Self = Self::V20261125;
+    pub const CURRENT: Self = Self::V20261126;
 
     /// The spelling on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::V20261125 => "2026-11-25.1",
+            Self::V20261126 => "2026-11-26.1",
         }
     }
 }
@@ -118,6 +120,6 @@ mod tests {
     #[test]
     fn all_is_in_the_order_of_the_variants() {
         assert!(Reason::ALL.is_sorted());
-        assert_eq!(Reason::ALL.len(), 17);
+        assert_eq!(Reason::ALL.len(), 18);
     }
 }

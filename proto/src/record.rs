@@ -15,14 +15,15 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::text::IdempotencyKey;
 use crate::time::Timestamp;
 
-/// The first byte of every record.
-pub const RECORD_VERSION: u8 = 3;
+/// The first byte of every record. Raised whenever stored bytes come to mean something else, those of an event included.
+pub const RECORD_VERSION: u8 = 4;
 /// What stands before the body.
 pub const HEADER_BYTES: usize = 113;
 
 const REQUEST_DOMAIN: &[u8] = b"allowlog.request.v1\n";
 const SUBJECT_DOMAIN: [u8; 20] = *b"allowlog.subject.v1\n";
-const DOMAIN: [u8; 19] = *b"allowlog.record.v3\n";
+/// The digit of the version takes the place of the `?`.
+const DOMAIN: [u8; 19] = *b"allowlog.record.v?\n";
 
 /// An event with its place in the chain of its workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +80,8 @@ pub enum RecordError {
     /// Longer than any record is written.
     #[error("the record is larger than a record can be")]
     TooLarge,
-    /// A version this build does not know.
-    #[error("the record has format version {0}, which this version does not know")]
+    /// A version this build does not read.
+    #[error("the record has format version {0}, and this build reads version {RECORD_VERSION} alone")]
     Version(u8),
     /// A time after the year 9999.
     #[error("the record's time is out of range")]
@@ -213,11 +214,16 @@ pub fn hash(bytes: &[u8]) -> Option<Hash> {
 }
 
 /// The same, of a record whose body may be hidden: BLAKE3 over a domain tag, the header, and the BLAKE3 of the body.
+///
+/// The tag is that of the record's own version, so that a frame of another build is seen to be whole, and is refused for its
+/// version and not as damaged.
 pub fn hash_parts(header: &[u8; HEADER_BYTES], body: &[u8; 32]) -> Hash {
     // In one piece: the hasher itself is larger.
     let mut piece = [0; DOMAIN.len() + HEADER_BYTES + 32];
     if let Some((domain, rest)) = piece.split_first_chunk_mut() {
         *domain = DOMAIN;
+        let ([version, ..], [.., digit, _]) = (header, domain);
+        *digit = version.wrapping_add(b'0');
         if let Some((place, rest)) = rest.split_first_chunk_mut() {
             *place = *header;
             rest.copy_from_slice(body);

@@ -108,6 +108,11 @@ impl Members {
         Self(self.0.property(name, any_of([schema.into(), named::<Absent>()]).description(Some(about))))
     }
 
+    /// One that may be absent or `null`, and where `[]` and `{}` say something.
+    pub(crate) fn nullable(self, name: &str, about: &str, schema: impl Into<RefOr<Schema>>) -> Self {
+        Self(self.0.property(name, any_of([schema.into(), null().into()]).description(Some(about))))
+    }
+
     /// One that must be absent.
     pub(crate) fn absent(self, name: &str, about: &str) -> Self {
         Self(self.0.property(name, described(named::<Absent>(), about)))
@@ -115,6 +120,16 @@ impl Members {
 
     pub(crate) fn build(self) -> RefOr<Schema> {
         self.0.into()
+    }
+
+    /// The same, of an object in which members it does not name must be absent.
+    pub(crate) fn build_closed(self) -> RefOr<Schema> {
+        self.0.additional_properties(Some(named::<Absent>())).into()
+    }
+
+    /// The same, of an object in which members it does not name are refused unless they are `null`.
+    pub(crate) fn build_strict(self) -> RefOr<Schema> {
+        self.0.additional_properties(Some(null())).into()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::event::TokenVerified;
+use crate::event::{PaymentEvent, TokenVerified};
 use crate::limits;
 
 /// A string outside its bounds.
@@ -172,14 +172,30 @@ bounded_text!(
     WebhookUrl, 1, limits::URL_BYTES_MAX
 );
 
+bounded_text!(
+    /// Who is paid: opaque, 1 to 128 bytes.
+    MerchantId, 1, limits::MERCHANT_ID_BYTES_MAX
+);
+bounded_text!(
+    /// What kind of merchant is paid, a category code or a word: 1 to 64 bytes.
+    Category, 1, limits::CATEGORY_BYTES_MAX
+);
+bounded_text!(
+    /// How it is paid (`online`, `terminal` ...): 1 to 32 bytes.
+    Channel, 1, limits::CHANNEL_BYTES_MAX
+);
+bounded_text!(
+    /// What a device calls one payment, so that it can tell of it twice: 1 to 128 bytes.
+    ClientRef, 1, limits::CLIENT_REF_BYTES_MAX
+);
+
 impl ScopeName {
-    /// Takes a name that a caller gives to a scope: not the one that receipts of verified tokens have, or a check of it would look
-    /// like one.
+    /// Takes a name that a caller gives to a scope: not one that receipts of something else have, or a check of it would look like that.
     ///
     /// # Errors
     /// Names the bounds, or what the name stands for.
     pub fn given(text: &str) -> Result<Self, String> {
-        if text == TokenVerified::SCOPE {
+        if text == TokenVerified::SCOPE || PaymentEvent::SCOPES.contains(&text) {
             return Err("is a name the server uses".to_owned());
         }
         Self::new(text).map_err(|error| error.to_string())

@@ -6,7 +6,8 @@
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::id::{ConsentAgentId, ConsentId, KeyId, TokenId};
-use crate::json::{Object, Value, write_object};
+use crate::json::{Object, Value};
+use crate::jws::{self, Parts};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::text::{ScopeName, UserId};
 use crate::time::Timestamp;
@@ -59,11 +60,7 @@ impl Claims {
     /// What is signed: header and claims. The same claims and key give the same text, so with a deterministic signature a token can be
     /// made again.
     pub fn signing_input(&self, key_id: KeyId) -> String {
-        let header = format!(r#"{{"alg":"{ALGORITHM}","kid":"{key_id}","typ":"JWT"}}"#);
-        let mut claims = String::new();
-        // None of it is what cannot be signed.
-        let _ = write_object(&self.to_object(), "", &mut claims);
-        format!("{}.{}", BASE64URL_NOPAD.encode(header.as_bytes()), BASE64URL_NOPAD.encode(claims.as_bytes()))
+        jws::signing_input(ALGORITHM, "JWT", key_id, &self.to_object())
     }
 
     fn read(claims: &Object) -> Option<Self> {
@@ -109,18 +106,10 @@ impl<'t> Presented<'t> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let (signing_input, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signing_input.split_once('.')?;
-        let object = |part: &str| Value::parse(&BASE64URL_NOPAD.decode(part.as_bytes()).ok()?).ok()?.as_object().cloned();
-        let header = object(header)?;
-        // `none`, HS256 and whatever else was never written by anybody here.
-        header.get("alg").and_then(Value::as_text).filter(|algorithm| *algorithm == ALGORITHM)?;
-        let key_id = KeyId::parse(header.get("kid")?.as_text()?)?;
-        let claims = Claims::read(&object(claims)?)?;
-        let presented =
-            Self { key_id, signing_input, signature: BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?.try_into().ok()?, claims };
+        let Parts { key_id, claims, signing_input, signature } = Parts::read(token, ALGORITHM)?;
+        let claims = Claims::read(&claims)?;
         // What is signed has one spelling: members that nobody wrote, or another order of them, are no token.
-        (presented.claims.signing_input(key_id) == signing_input).then_some(presented)
+        (claims.signing_input(key_id) == signing_input).then_some(Self { key_id, claims, signing_input, signature })
     }
 }
 

@@ -58,6 +58,7 @@ impl World {
             admin_token: AdminToken::of("x"),
             refuses_emails: false,
             is_behind_proxy: false,
+            is_signup_open: false,
         };
         App::start(parts).unwrap()
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use allowlog_projections::receipts::receipt_hash;
 use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::evidence::{Code, Continuity, Fault, Line, Verdict, Verifier};
-use allowlog_proto::id::{AuthorizationId, KeyId, WorkspaceId};
+use allowlog_proto::id::{AuthorizationId, DelegationId, KeyId, WorkspaceId};
 use allowlog_proto::limits::EVIDENCE_LINE_BYTES_MAX;
 use allowlog_proto::note::{Note, VerifierKey};
 use allowlog_proto::time::Timestamp;
@@ -387,7 +387,9 @@ fn conclusion(verdict: &Verdict, last: Option<Timestamp>) -> String {
 }
 
 fn authorization_id(text: &str) -> Result<AuthorizationId, String> {
-    AuthorizationId::parse(text).ok_or_else(|| format!("must be `{}` and 26 characters", AuthorizationId::PREFIX))
+    // A delegation is the authorization with the same 26 characters.
+    let id = AuthorizationId::parse(text).or_else(|| DelegationId::parse(text).map(AuthorizationId::from));
+    id.ok_or_else(|| format!("must be `{}` or `{}` and 26 characters", AuthorizationId::PREFIX, DelegationId::PREFIX))
 }
 
 fn key_id(text: &str) -> Result<KeyId, String> {

@@ -17,6 +17,8 @@ use super::{DataArgument, Outcome, progress, say};
 use crate::log::{Store as _, StoreError};
 use crate::opening::open_log;
 
+const REMEDY: &str = "`allowlog restore` makes a whole log from a backup or an archive, and keeps this one aside";
+
 #[derive(Debug, Subcommand)]
 pub enum Log {
     /// Check every frame, record and hash; exits with 1 and names the first bad sequence if one is bad
@@ -57,8 +59,8 @@ fn verify(data: &DataArgument) -> Outcome {
     let mut problem = None;
     for frame in store.scan(0) {
         let stored = frame.map_err(|e| match e {
-            StoreError::Damaged { sequence, .. } => (sequence, e.to_string()),
-            _ => (chain.next_sequence(), e.to_string()),
+            StoreError::Damaged { sequence, .. } => (sequence, e.to_string(), Some(REMEDY)),
+            _ => (chain.next_sequence(), e.to_string(), Some(REMEDY)),
         });
         let admitted = stored.and_then(|frame| {
             let mut foreign = None;
@@ -68,10 +70,17 @@ fn verify(data: &DataArgument) -> Outcome {
                     foreign.get_or_insert(sequence);
                 }
             };
-            chain.admit(&frame, each).map_err(|e| (e.sequence, e.to_string()))?;
+            chain.admit(&frame, each).map_err(|e| match StoreError::version(&e) {
+                // What is whole needs no restore, and its message says what can be done.
+                Some(other) => (e.sequence, other.to_string(), None),
+                None => (e.sequence, e.to_string(), Some(REMEDY)),
+            })?;
             match foreign {
                 None => Ok(()),
-                Some(sequence) => Err((sequence, format!("the record at sequence {sequence} does not carry the hash of its receipt"))),
+                Some(sequence) => {
+                    let text = format!("the record at sequence {sequence} does not carry the hash of its receipt");
+                    Err((sequence, text, Some(REMEDY)))
+                }
             }
         });
         if let Err(e) = admitted {
@@ -82,16 +91,15 @@ fn verify(data: &DataArgument) -> Outcome {
         bar.set_position(chain.next_sequence());
     }
     bar.finish_and_clear();
-    let remedy = problem.as_ref().map(|_| "`allowlog restore` makes a whole log from a backup or an archive, and keeps this one aside");
     let summary = json!({
         "ok": problem.is_none(),
         "records": chain.next_sequence(),
         "frames": frames,
         "workspaces": workspaces.len(),
         "head": chain.frame_hash(),
-        "problem": problem.as_ref().map(|(_, text)| text),
-        "first_bad_sequence": problem.as_ref().map(|(sequence, _)| sequence),
-        "remedy": remedy,
+        "problem": problem.as_ref().map(|(_, text, _)| text),
+        "first_bad_sequence": problem.as_ref().map(|(sequence, ..)| sequence),
+        "remedy": problem.as_ref().and_then(|(.., remedy)| *remedy),
     });
     say(summary)?;
     Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

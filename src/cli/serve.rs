@@ -82,6 +82,9 @@ pub struct Serve {
     /// Take the address of who visits a page from the last entry of `X-Forwarded-For`, which a proxy in front of the server sets
     #[arg(long, env = "ALLOWLOG_BEHIND_PROXY", value_parser = clap::builder::BoolishValueParser::new())]
     behind_proxy: bool,
+    /// Let anybody make an org, and its first API key within an hour: without it, that takes the admin token
+    #[arg(long, env = "ALLOWLOG_OPEN_SIGNUP", value_parser = clap::builder::BoolishValueParser::new())]
+    open_signup: bool,
     /// How many records lie between two snapshots, at least
     #[arg(long, env = "ALLOWLOG_SNAPSHOT_EVERY", default_value_t = SNAPSHOT_RECORDS, value_name = "RECORDS")]
     snapshot_every: u64,
@@ -168,8 +171,9 @@ impl Serve {
         };
         let (records, store) = (parts.replayed.chain.next_sequence(), Arc::clone(&parts.store));
         let (refuses_emails, webhook_allow_private) = (self.pii_guard == "reject", self.webhook_allow_private);
-        let (is_behind_proxy, snapshot_records) = (self.behind_proxy, self.snapshot_every);
-        let mut parts = Parts { witnesses, refuses_emails, webhook_allow_private, is_behind_proxy, snapshot_records, ..parts };
+        let (is_behind_proxy, is_signup_open, snapshot_records) = (self.behind_proxy, self.open_signup, self.snapshot_every);
+        let mut parts =
+            Parts { witnesses, refuses_emails, webhook_allow_private, is_behind_proxy, is_signup_open, snapshot_records, ..parts };
         let admin_token = parts.admin_token.take_drawn();
         let has_witnesses = parts.witnesses.is_some();
         let (app, mut threads) = App::start(parts)?;

@@ -21,6 +21,8 @@ use super::ApiError;
 use crate::api_key;
 use crate::app::App;
 
+/// Where a key may stand beside `Authorization`, which is what most clients send.
+static KEY_HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-affixio-key"), HeaderName::from_static("x-api-key")];
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body that takes longer is the caller's fault, and is told so before the request as a whole takes too long.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +34,20 @@ static BODIES: Semaphore = Semaphore::const_new(BODIES_BYTES_MAX);
 
 /// The API key of the request, as far as it can be one.
 pub fn credential(app: &App, headers: &HeaderMap) -> Result<Credential, ApiError> {
-    bearer(headers).and_then(|token| api_key::credential(token, &app.keyring)).ok_or_else(ApiError::unauthorized)
+    presented(headers).and_then(|key| api_key::credential(key, &app.keyring)).ok_or_else(ApiError::unauthorized)
+}
+
+/// Whether a request says who calls, rightly or not.
+pub fn presents_key(headers: &HeaderMap) -> bool {
+    KEY_HEADERS.iter().any(|name| headers.contains_key(name)) || headers.contains_key(header::AUTHORIZATION)
+}
+
+/// The key, in whichever header it stands. Where several say something they must say the same: which of two callers it is nobody guesses.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let plain = KEY_HEADERS.iter().flat_map(|name| headers.get_all(name)).map(|value| value.to_str().ok().map(str::trim));
+    let mut keys = plain.chain(headers.contains_key(header::AUTHORIZATION).then(|| bearer(headers)));
+    let first = keys.next()??;
+    keys.all(|other| other == Some(first)).then_some(first)
 }
 
 /// The token behind `Bearer`, whose name is read in any letter case.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use allowlog_projections::rejected::Rejected;
 use allowlog_proto::api::envelope::{Envelope, ErrorBody, FieldError};
+use allowlog_proto::event::Refusal;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -96,6 +97,20 @@ impl ApiError {
         Self { fields, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_error", message) }
     }
 
+    /// 403: a payment intent that is not authorised, and why.
+    pub fn refused(refusal: Refusal) -> Self {
+        let message = match refusal {
+            Refusal::PermissionRequired => "No decision lets this be paid; ask for one first",
+            Refusal::PermissionDenied => "The decision is no allow, or would be none now",
+            Refusal::PermissionExpired => "The time of the decision is over; ask for another one",
+            Refusal::AmountExceedsLimit => "The amount is more than the decision, the intent or a single payment may be",
+            Refusal::PermissionMismatch => "The decision is about another payment",
+            Refusal::DelegationRevoked => "The delegation was revoked",
+            Refusal::LimitExceeded => "What is left of the limit is less than the amount",
+        };
+        Self::new(StatusCode::FORBIDDEN, refusal.as_str(), message)
+    }
+
     /// 422: a token that may not be relied on, and why.
     pub fn token(code: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
@@ -139,6 +154,10 @@ impl From<Rejected> for ApiError {
             Rejected::NotFound(what) => Self::not_found(what),
             Rejected::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", sentence(message)),
             Rejected::Gone(message) => Self::new(StatusCode::GONE, "gone", sentence(message)),
+            Rejected::NotAuthorised(refusal) => Self::refused(refusal),
+            Rejected::AlreadyUsed => {
+                Self::new(StatusCode::CONFLICT, "permission_already_used", "The decision was used for another payment intent")
+            }
             Rejected::Invalid(fields) => Self::invalid(fields),
         }
     }

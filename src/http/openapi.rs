@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use allowlog_proto::api::affixio::AffixioEnvelope;
 use allowlog_proto::api::envelope::Envelope;
 use allowlog_proto::api::permitly::PermitlyEnvelope;
 use axum::body::Bytes;
@@ -28,7 +29,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 /// In the order in which a reader meets them.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 17] = [
     ("Authorizations", "What a person lets an agent do: recorded once, never changed, withdrawn at any time."),
     ("Checks", "The call before every action: may this agent do this, for this person, now?"),
     ("Confirmations", "What the user answers when a check says `confirm`."),
@@ -40,6 +41,10 @@ const TAGS: [(&str, &str); 13] = [
     ("Consent", "The Permitly API: a person is asked on a page whether an agent may have some scopes."),
     ("Consent agents", "Who people are asked to consent to: keys, webhooks, and where people are sent back to."),
     ("Pages", "For people, in a browser: to answer a request for consent, and to take back what they consented to."),
+    ("Agents", "The AffixIO API: orgs and their keys, agents that can be given delegations, and devices."),
+    ("Delegations", "What an agent may do and pay, within limits, until that is taken back."),
+    ("Payments", "The gate: may this payment go ahead? And payment intents, which consume what it decided."),
+    ("Offline payments", "Tokens to pay with where the server cannot be asked: reserved when they are made, settled once."),
     ("Documentation", "This description of the API."),
     ("Administration", "For the operator, behind the admin token: workspaces and their keys."),
 ];
@@ -47,7 +52,7 @@ const TAGS: [(&str, &str); 13] = [
 const ABOUT: &str = "\
 allowlog answers one question, *may this agent do this, for this person, now?*, and can prove afterwards what it answered.
 
-**Errors.** Every answer that is not 2xx is in one envelope, `{\"error\": {\"code\", \"message\", \"fields\"}}`, also for unknown routes (404), \
+**Errors.** Every answer that is not 2xx is in one envelope, `{\"error\": {\"code\", \"message\", \"fields\"}}` (that of its own where another API is spoken), also for unknown routes (404), \
 for methods a path does not take (405, with `Allow`) and for defects (500). `HEAD` is answered wherever `GET` is. What is no HTTP at all is \
 refused before it gets here, without a body.
 
@@ -56,12 +61,15 @@ without a body. Where the operator limits how often an API key may call, every a
 one call too many is 429 with `Retry-After`.
 
 **Absent members.** In requests, `null`, `[]` and `{}` mean that a member is absent, and members nobody asks for are ignored, except inside \
-`constraints`.
+`constraints` and the limits of a delegation, where an empty list allows nothing.
+
+**Spelling.** The AffixIO API is read in both spellings, `agent_id` and `agentId`; a member that is given in both must say the same. Nothing \
+inside of `metadata`, `context` and `attestation` is read otherwise than it is written.
 
 **What JSON Schema cannot say.** Lengths of strings are in bytes of UTF-8; `maxLength` counts characters, of which there are never more. \
 `1.0` is no integer here. An integer lies within plus or minus 2^53 - 1.
 
-**Retries.** Every `POST` and `DELETE` under `/v1`, but the verification of a token, takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
+**Retries.** Every `POST` and `DELETE` under `/v1`, but those that make an org or an API key and those that decide nothing (the verification of a consent token, the check of nullifiers), takes an `Idempotency-Key`: a retry within 24 h, also after a crash, gets the first answer.";
 
 /// The document, as it is served.
 pub fn json() -> Bytes {
@@ -90,7 +98,9 @@ fn document(entries: Vec<Documented>) -> OpenApi {
     let mut envelope = Vec::new();
     Envelope::schemas(&mut envelope);
     PermitlyEnvelope::schemas(&mut envelope);
-    let mut components = ComponentsBuilder::new().schema_from::<Envelope>().schema_from::<PermitlyEnvelope>().schemas_from_iter(envelope);
+    AffixioEnvelope::schemas(&mut envelope);
+    let components = ComponentsBuilder::new().schema_from::<Envelope>().schema_from::<PermitlyEnvelope>().schema_from::<AffixioEnvelope>();
+    let mut components = components.schemas_from_iter(envelope);
     let mut paths = PathsBuilder::new();
     for Documented { path, method, mut entry } in entries {
         components = components.schemas_from_iter(std::mem::take(&mut entry.schemas));

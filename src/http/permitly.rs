@@ -5,7 +5,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::{Response, StatusCode, header};
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse as _;
 
 pub use hosted::Peer;
@@ -74,7 +74,7 @@ impl Speech {
     /// An answer, told so.
     pub fn tell(self, mut response: Response<Body>) -> Response<Body> {
         let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-        let mut told = match (self, hosted::fault_of(response.status())) {
+        let told = match (self, hosted::fault_of(response.status())) {
             (Self::Page, None) => return response,
             (Self::Page, Some(fault)) => fault.into_response(),
             (Self::Envelope, _) => {
@@ -84,12 +84,7 @@ impl Speech {
                 (status, Json(PermitlyEnvelope { error: error.into() })).into_response()
             }
         };
-        for (name, value) in response.headers() {
-            if ![header::CONTENT_LENGTH, header::CONTENT_TYPE, header::RETRY_AFTER].contains(name) || !told.headers().contains_key(name) {
-                told.headers_mut().append(name, value.clone());
-            }
-        }
-        told
+        super::retold(&response, told)
     }
 }
 

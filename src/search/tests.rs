@@ -93,12 +93,14 @@ impl World {
                     escalation_targets: Vec::new(),
                 },
                 expires_at: Some(Timestamp::MAX),
+                not_before: None,
                 budget_limit: None,
                 bundle_id: None,
                 replaces: None,
                 metadata: CanonicalObject::default(),
                 policy_version,
                 consent: None,
+                delegation: None,
             }))),
             kind => {
                 let subject = match kind {

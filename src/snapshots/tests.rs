@@ -14,7 +14,7 @@ use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{Plan, Role, Style};
 use allowlog_proto::frame::FrameBuilder;
 use allowlog_proto::id::ApiKeyId;
-use allowlog_proto::json::Value;
+use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::record::Request;
 use allowlog_proto::text::{IdempotencyKey, Name};
 use allowlog_proto::time::Timestamp;
@@ -57,7 +57,13 @@ impl World {
             expires_at: None,
             secret_hash: [2; 32],
         };
-        world.run(&Command::Operator(Operation::CreateWorkspace { name, plan: Plan::Enterprise, public_key: [3; 32], api_key }));
+        world.run(&Command::Operator(Operation::CreateWorkspace {
+            name,
+            plan: Plan::Enterprise,
+            public_key: [3; 32],
+            api_key: Some(api_key),
+            metadata: CanonicalObject::default(),
+        }));
         world
     }
 
@@ -178,7 +184,7 @@ fn a_flipped_bit_anywhere_throws_it_away() {
         assert_eq!(world.starts(&snapshots, &format!("byte {at}")), older, "byte {at}");
         assert!(!newest.exists(), "byte {at}: it is removed");
     }
-    for length in [0, 1, 79, 80, 111, 112, sound.len() / 2, sound.len() - 1] {
+    for length in [0, 1, 80, 81, 112, 113, sound.len() / 2, sound.len() - 1] {
         fs::write(newest, &sound[..length]).unwrap();
         assert_eq!(world.starts(&snapshots, &format!("{length} bytes")), older);
         assert!(!newest.exists());
@@ -199,14 +205,16 @@ fn one_of_another_log_or_name_or_version_is_not_taken() {
     fs::write(&all[0], &other).unwrap();
     fs::write(&all[1], &one).unwrap();
     assert_eq!(world.starts(&snapshots, "swapped"), 0);
-    // Of another version, with a checksum that is right.
-    let mut version = other.clone();
-    version[7] ^= 0x40;
-    let end = version.len() - 32;
-    let checksum = *blake3::keyed_hash(&KEY, &version[..end]).as_bytes();
-    version[end..].copy_from_slice(&checksum);
-    fs::write(&all[1], &version).unwrap();
-    assert_eq!(world.starts(&snapshots, "of another version"), 0);
+    // Of another version, that of the state or that of its records, with a checksum that is right.
+    let end = other.len() - 32;
+    for at in [7, 8] {
+        let mut version = other.clone();
+        version[at] ^= 0x40;
+        let checksum = *blake3::keyed_hash(&KEY, &version[..end]).as_bytes();
+        version[end..].copy_from_slice(&checksum);
+        fs::write(&all[1], &version).unwrap();
+        assert_eq!(world.starts(&snapshots, "of another version"), 0);
+    }
     // Made by somebody who has not the key.
     let mut forged = other.clone();
     let checksum = *blake3::hash(&forged[..end]).as_bytes();

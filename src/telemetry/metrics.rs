@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::sync::{LazyLock, OnceLock};
 
-use allowlog_projections::command::{Action, Command, Operation, Visit};
-use allowlog_projections::decide::Outcome;
+use allowlog_projections::command::{Action, Command, Operation, Payments, Registration, Visit};
+use allowlog_projections::decide::{IntentAt, Outcome};
+use allowlog_projections::state::IntentStatus;
+use allowlog_proto::event::{Code, Purpose, Refusal};
 use allowlog_proto::reason::{Decision, Reason};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -30,6 +32,7 @@ const BYTES: [f64; 8] = [512.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1
 pub struct Metrics {
     registry: Registry,
     checks: Checks,
+    payments: Family<PaymentLabels, Counter>,
     commands: Family<CommandLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram>,
@@ -91,9 +94,19 @@ struct Checks {
 }
 
 const DECISIONS: usize = 4;
+/// The purpose of consuming a decision, and what it has as the reason when it succeeds.
+const AUTHORISATION: &str = "authorisation";
+const AUTHORISED: &str = "payment_authorised";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
+    decision: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PaymentLabels {
+    purpose: &'static str,
     decision: &'static str,
     reason: &'static str,
 }
@@ -191,6 +204,7 @@ impl Metrics {
         let mut new = Self {
             registry: Registry::default(),
             checks: Checks { family: Family::default(), counters: Default::default() },
+            payments: Family::default(),
             commands: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
@@ -213,6 +227,9 @@ impl Metrics {
                 new.checks.counter(*decision, *reason);
             }
         }
+        for labels in payments() {
+            drop(new.payments.get_or_create(&labels));
+        }
         for result in DeliveryResult::ALL {
             drop(new.webhook_deliveries.get_or_create(&result.labels()));
         }
@@ -223,6 +240,8 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("allowlog_checks", "Scopes decided, by decision and reason; counted once they are durable", self.checks.family.clone());
+        let about = "Payments decided and authorised, or not, by purpose, decision and reason; counted once they are durable";
+        r.register("allowlog_payment_decisions", about, self.payments.clone());
         r.register("allowlog_commands", "Commands by kind, and what came of them", self.commands.clone());
         r.register("allowlog_http_requests", "Requests answered, on both listeners", self.requests.clone());
         r.register("allowlog_http_request_duration_seconds", "From a request's headers to its answer", self.request_seconds.clone());
@@ -247,11 +266,24 @@ impl Metrics {
     /// Counts a command that is about to be answered; one whose scopes were decided counts each of them.
     pub fn answered(&self, kind: &'static str, result: CommandResult, outcome: Option<&Outcome>) {
         self.commands.get_or_create(&CommandLabels { kind, result }).inc();
-        if let (CommandResult::Stored, Some(Outcome::Checked(checked))) = (result, outcome) {
-            for decided in &checked.results {
-                self.checks.counter(decided.verdict.decision(), decided.reason).inc();
+        let CommandResult::Stored = result else { return };
+        let payment = match outcome {
+            Some(Outcome::Checked(checked)) => {
+                for decided in &checked.results {
+                    self.checks.counter(decided.verdict.decision(), decided.reason).inc();
+                }
+                return;
             }
-        }
+            Some(Outcome::PaymentDecided(decided, _)) => (decided.purpose.as_str(), decided.verdict.decision().as_str(), decided.reason()),
+            Some(Outcome::Intent(IntentAt { status: IntentStatus::Authorised, .. })) => {
+                (AUTHORISATION, Decision::Allow.as_str(), AUTHORISED)
+            }
+            Some(Outcome::Refused(refused)) => (AUTHORISATION, Decision::Deny.as_str(), refused.refusal.as_str()),
+            Some(Outcome::TokenIssued(..)) => (Purpose::OfflineToken.as_str(), "allow", "offline_token_issued"),
+            Some(_) | None => return,
+        };
+        let (purpose, decision, reason) = payment;
+        self.payments.get_or_create(&PaymentLabels { purpose, decision, reason }).inc();
     }
 
     /// Counts a commit that is durable.
@@ -361,6 +393,7 @@ const fn decisions(reason: Reason) -> &'static [Decision] {
     match reason {
         Reason::AuthorizationNotFound
         | Reason::AuthorizationRevoked
+        | Reason::AuthorizationNotYetValid
         | Reason::AuthorizationExpired
         | Reason::ScopeNotAuthorized
         | Reason::ResourceTombstoned
@@ -377,13 +410,32 @@ const fn decisions(reason: Reason) -> &'static [Decision] {
     }
 }
 
+/// What the main gate and an authorisation can come to, for the same reason.
+fn payments() -> impl Iterator<Item = PaymentLabels> {
+    let decided = Code::ALL.iter().map(|code| {
+        let decision = match code {
+            Code::ManualReviewRequired => Decision::Escalate,
+            Code::StepUpRequired => Decision::Confirm,
+            code if code.is_failure() => Decision::Deny,
+            _ => Decision::Allow,
+        };
+        PaymentLabels { purpose: Purpose::Permission.as_str(), decision: decision.as_str(), reason: code.reason() }
+    });
+    let refused = [Refusal::PermissionDenied, Refusal::PermissionExpired, Refusal::AmountExceedsLimit]
+        .into_iter()
+        .chain([Refusal::DelegationRevoked, Refusal::LimitExceeded])
+        .map(|refusal| PaymentLabels { purpose: AUTHORISATION, decision: Decision::Deny.as_str(), reason: refusal.as_str() });
+    let authorised = PaymentLabels { purpose: AUTHORISATION, decision: Decision::Allow.as_str(), reason: AUTHORISED };
+    decided.chain(refused).chain([authorised])
+}
+
 /// What a command is called in the metrics.
 pub const fn kind(command: &Command) -> &'static str {
     match command {
         Command::Operator(operation) => match operation {
             Operation::CreateWorkspace { .. } => "create_workspace",
             Operation::ChangeWorkspace { .. } => "change_workspace",
-            Operation::CreateApiKey { .. } => "create_api_key",
+            Operation::CreateApiKey { .. } | Operation::CreateFirstApiKey { .. } => "create_api_key",
             Operation::RevokeApiKey { .. } => "revoke_api_key",
             Operation::RotateSigningKey { .. } => "rotate_signing_key",
         },
@@ -406,6 +458,27 @@ pub const fn kind(command: &Command) -> &'static str {
             Action::CreateConsentAgent(..) => "create_consent_agent",
             Action::ChangeConsentAgent(..) => "change_consent_agent",
             Action::RotateWebhookSecret(_) => "rotate_webhook_secret",
+            Action::CreateApiKey(..) => "create_api_key",
+            Action::Register(registration) => match registration {
+                Registration::Agent(_) => "register_agent",
+                Registration::AgentStatus(..) => "change_agent",
+                Registration::Credential { .. } => "issue_credential",
+                Registration::Device(_) => "register_device",
+                Registration::Attest(..) => "attest_device",
+                Registration::RevokeDevice(..) => "revoke_device",
+            },
+            Action::Pay(payments) => match payments {
+                Payments::Delegate(_) => "delegate",
+                Payments::Revoke(..) => "revoke",
+                Payments::Decide(_) => "decide_payment",
+                Payments::CreateIntent(_) => "create_payment_intent",
+                Payments::Authorise(..) => "authorise_payment",
+                Payments::Capture(..) => "capture_payment",
+                Payments::Cancel(_) => "cancel_payment",
+                Payments::IssueToken(_) => "issue_offline_token",
+                Payments::Queue(_) => "queue_offline_transactions",
+                Payments::Reconcile(_) => "reconcile",
+            },
         },
         Command::Visitor { visit, .. } => match visit {
             Visit::View(_) => "view_consent",

@@ -1,5 +1,5 @@
 """Judges how deep a fuzz run went: every operation of the schema was called, and answered with success at least once; those of
-the consent face also with every answer that the schema describes for them in particular.
+the consent and payment faces also with every answer that the schema describes for them in particular.
 
     python3 tally.py TALLY SCHEMA    SCHEMA is the OpenAPI document as the server gave it
 """
@@ -13,7 +13,7 @@ METHODS = {"get", "post", "delete", "put", "patch"}
 WAITING = {"GET /v1/receipts/{id}/proof", "GET /v1/evidence", "GET /tlog/{id}/checkpoint", "GET /tlog/{id}/consistency", "GET /tlog/{id}/tile/{tile}"}
 
 # What the hooks lead to on purpose.
-DEEP = {"Consent", "Consent agents", "Pages"}
+DEEP = {"Consent", "Consent agents", "Pages", "Agents", "Delegations", "Payments", "Offline payments"}
 # A link works for an hour, and the run is shorter.
 LATE = {("GET /manage/{token}", "410"), ("POST /manage/{token}/revoke", "410")}
 

@@ -89,7 +89,7 @@ def rehashed(line, rng):
     record = bytearray(base64.b64decode(content["record"]))
     record[rng.randrange(113, len(record))] ^= 1 << rng.randrange(8)
     content["record"] = base64.b64encode(record).decode()
-    content["hash"] = blake3(b"allowlog.record.v3\n" + bytes(record[:113]) + blake3(bytes(record[113:])).digest()).hexdigest()
+    content["hash"] = blake3(b"allowlog.record.v4\n" + bytes(record[:113]) + blake3(bytes(record[113:])).digest()).hexdigest()
     return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 

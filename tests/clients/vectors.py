@@ -78,6 +78,9 @@ def of_command(folder):
             (0, '"begins_with_grant": true', [folder / "evidence" / "story_of_a_consent.jsonl", "--trust", *trust]),
             (0, '"begins_with_grant": false', [folder / "evidence" / "story_of_a_consent_after_its_grant.jsonl", "--trust", *trust]),
             (0, '"begins_with_grant": false', [folder / "evidence" / "story_after_its_grant.jsonl", "--trust", *trust]),
+            (0, '"begins_with_grant": true', [folder / "evidence" / "story_of_a_delegation.jsonl", "--trust", *trust]),
+            (0, "offline payment reconciled", [folder / "evidence" / "story_of_a_delegation.jsonl", "--trust", *trust]),
+            (0, '"begins_with_grant": false', [folder / "evidence" / "story_of_a_delegation_from_an_intent.jsonl", "--trust", *trust]),
             (1, "wrong_subject at record 7", [folder / "evidence" / "story_shows_check_of_another.jsonl", "--trust", *trust]),
             (1, "untrusted_checkpoint", [story, "--trust", "key_" + "0" * 26]),
             (1, "untrusted_checkpoint", [story]),
@@ -121,7 +124,7 @@ def main():
     wrong += [f"verify.py has {length} lines: too long to be read before it is run"] * (length > LINES_MAX)
     print(f"{judged['receipts']} receipts and {judged['bundles']} bundles judged, {len(wrong)} wrongly", *wrong, sep="\n  ")
     # Fewer than were ever published means that the folder is not the one, or not whole.
-    return 1 if wrong or judged["receipts"] < 200 or judged["bundles"] < 400 else 0
+    return 1 if wrong or judged["receipts"] < 200 or judged["bundles"] < 600 else 0
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ STRINGS = "version receipt_id workspace_id issued_at decision reason user_id age
 NEEDED = {*STRINGS, "resource", "context", "authorization_id", "signature"}
 PAIRS = {"authorization.create": "granted", "authorization.revoke": "revoked", "escalation.resolve": "approved rejected"}
 HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"}
-EVENTS = [row.split(", ") for row in """workspace created, workspace changed; api key created, api key revoked; signing key activated; granted, revoked; check, token verified; \
+EVENTS = [row.split(", ") for row in """workspace created, workspace changed, workspace described; api key created, api key revoked; signing key activated; granted, revoked; check, token verified; \
 confirmation answered; escalation resolved; bundle created, bundle deleted; tombstone placed, tombstone lifted; agent created, agent changed, webhook secret rotated; \
-consent requested, viewed, declined, withdrawn, token minted, manage link created""".split("; ")]
+consent requested, viewed, declined, withdrawn, token minted, manage link created; agent registered, agent status, agent credential; \
+device registered, device attested, device revoked; payment decided, intent created, authorised, refused, captured, cancelled, intent abandoned, \
+offline token issued, offline payment queued, offline payment reconciled""".split("; ")]
 TIME = r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))"
 NOTE = r"((\S+)\n(0|[1-9][0-9]{0,19})\n(\S+)\n(?:[^\0-\x1f]+\n)*)\n((?:— [^\s+\0-\x1f\x7f-\x9f]+ \S+\n){1,100})"
 PROOF = r"c2sp.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9][0-9]{0,19})((?:\n\S+)*)\n\n(.*)"
@@ -180,7 +182,7 @@ def line_of(line, code):
 def header(record, workspace):
     """Index, time, hash of the record before, hash of the receipt, subject and body; None if this is no record."""
     index, ms = (int.from_bytes((record or b"")[at : at + 8], "big") for at in (17, 25))
-    sound = record and 113 < len(record) <= RECORD_MAX and record[:17] == b"\3" + workspace and ms <= TIME_MAX
+    sound = record and 113 < len(record) <= RECORD_MAX and record[:17] == b"\4" + workspace and ms <= TIME_MAX
     return (index, ms, record[33:65], record[65:97], record[97:113], record[113:]) if sound else None
 def number(data):
     """The varint at the beginning; more than any time if it is not there."""
@@ -190,9 +192,11 @@ def ids_of(body):
     """Receipt id and authorization id of a body, b"" where it names none; None if its fixed part is not there."""
     family, variant = [*body[:2], 99][:2]
     if family >= len(EVENTS) or variant >= len(EVENTS[family]) or family == 2 and number(body[50:]) > TIME_MAX: return None
-    at = {3: (2, 18), 4: (2, 18) if variant else {b"\0": (2, 0), b"\1": (2, 19)}.get(body[18:19]), 5: (0, 18), 6: (2, 34), 10: (0, 18 * (variant < 5))}.get(family, (0, 0))
+    known = lambda at, receipt: {b"\0": (receipt, 0), b"\1": (receipt, at + 1)}.get(body[at : at + 1])
+    paid = [known(18, 2), known(2, 0), *[(2, 18)] * 4, (0, 0), (2, 18), (0, 2), (2, 18)][variant % 10]
+    at = {3: (2, 18), 4: (2, 18) if variant else known(18, 2), 5: (0, 18), 6: (2, 34), 10: (0, 18 * (variant < 5)), 13: paid}.get(family, (0, 0))
     return [body[place : place + 16] if place else b"" for place in at] if at and len(body) >= (max(at) and max(at) + 16) else None
-def hash_of(record, body_hash): return blake3(b"allowlog.record.v3\n" + record[:113] + body_hash).digest()
+def hash_of(record, body_hash): return blake3(b"allowlog.record.v4\n" + record[:113] + body_hash).digest()
 def open_head(head, trust, witnesses, quorum):
     """Checks the head; its checkpoint, its keys for `verify_receipt`, and who has cosigned."""
     code, keys, proofs, workspace = "malformed_bundle", [], [], from_id("ws_", head.get("workspace_id"))
@@ -207,8 +211,7 @@ def open_head(head, trust, witnesses, quorum):
         sound = isinstance(item, dict) and item.keys() == {"record", "proof"} and isinstance(item["proof"], list)
         need(sound and all(unbase(step, 32) for step in item["proof"]), code, "one of `keys` has another shape")
         index, _, _, receipt, _, body = header(unbase(item["record"]), workspace) or [b""] * 6
-        since = number(body[50:])
-        sound = body[:2] == b"\2\0" and body[2:18] == blake3(body[18:50]).digest()[:16] and since <= TIME_MAX
+        sound = body[:2] == b"\2\0" and body[2:18] == blake3(body[18:50]).digest()[:16] and (since := number(body[50:])) <= TIME_MAX
         need(sound and on_curve(y_of(body[18:50])), code, "the record of one of `keys` is no activation")
         keys[-1:] = [(*key[:3], since * 10**6) for key in keys[-1:]] + [(to_id("key_", body[2:18]), body[18:50], since * 10**6, None)]
         proofs.append((hash_of(unbase(item["record"]), blake3(body).digest()) + receipt, index, [unbase(step) for step in item["proof"]]))
@@ -230,8 +233,7 @@ def check_record(line, i, head, keys, before):
     receipt_id, about = (ids_of(body) if whole else (b"", story)) or (None, None)
     need(about is not None, code, "there is no such event")
     need(index == i, "wrong_index", f"it says that it is record {index}")
-    own = hash_of(raw, blake3(body).digest() if whole else body)
-    need(own.hex() == line["hash"], "wrong_hash", "its hash is another")
+    need((own := hash_of(raw, blake3(body).digest() if whole else body)).hex() == line["hash"], "wrong_hash", "its hash is another")
     need(not before or before[0] == link, "broken_link", "the next record was not made behind this one", i - 1)
     need(i > 0 or not any(link), "broken_link", "it names a record before it")
     need(not before or before[1][1] <= ms, "time_goes_back", "it is earlier than the record before it")
@@ -239,8 +241,7 @@ def check_record(line, i, head, keys, before):
     need((named == subject) == whole and about == (story or about), "wrong_subject", "it is passed off as being of another authorization than it is")
     unlisted = whole and body[0] == 2 and all(unbase(key["record"])[17:25] != raw[17:25] for key in head["keys"])
     need(not unlisted, "unlisted_key", "it activates a signing key that is none of `keys`")
-    fit = not whole or any(receipt_hash) == bool(receipt_id) and (receipt_id or "receipt" not in line)
-    need(fit, "wrong_receipt", "events of its kind have a receipt, or have none")
+    need(not whole or any(receipt_hash) == bool(receipt_id) and (receipt_id or "receipt" not in line), "wrong_receipt", "events of its kind have a receipt, or have none")
     need("receipt" in line or not receipt_id, "missing_receipt", "its receipt is not there")
     if receipt_id:
         wanted = {"receipt_id": to_id("rcp_", receipt_id), "workspace_id": head["workspace_id"], "issued_at": to_time(ms)}
@@ -250,8 +251,7 @@ def check_record(line, i, head, keys, before):
     return own, (*fields[:5], body if whole else None), receipt
 def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
     """What a bundle proves. `tell` gets the hash, the header and the receipt of each record as soon as it is checked."""
-    head = line_of(stream.readline(LINE_MAX + 1), "malformed_bundle")
-    first, end, checkpoint, keys, signers = open_head(head, trust, witnesses, quorum)
+    first, end, checkpoint, keys, signers = open_head(head := line_of(stream.readline(LINE_MAX + 1), "malformed_bundle"), trust, witnesses, quorum)
     before, begin, subtrees = None, None, [*zip(widths(0, first), map(unbase, head["before"]))]
     for i in range(first, end):
         need(line := stream.readline(LINE_MAX + 1), "missing_records", "the bundle ends before it", i)
@@ -270,7 +270,7 @@ def verify_bundle(stream, trust, witnesses=(), quorum=0, tell=lambda *_: None):
 def tell(own, fields, receipt):
     context, body = receipt.get("context", {}), fields[5]
     words = [repr(receipt[name])[1:-1] for name in ("decision", "scope", "resource", "reason", "user_id", "agent_id") if receipt.get(name)]
-    words += [json.dumps(context[name]) for name in ("budget", "escalation", "revoked_by") if name in context]
+    words += [json.dumps(context[name]) for name in ("budget", "escalation", "revoked_by", "payment_intent", "amount", "currency") if name in context]
     print(f"#{fields[0]:<6} {to_time(fields[1])}", EVENTS[body[0]][body[1]] if body else "hidden", *words, sep="  ")
 def main():
     parser, one, many = argparse.ArgumentParser(usage=__doc__), {"nargs": "?"}, {"nargs": "+", "default": []}

@@ -102,6 +102,7 @@ impl Server {
             admin_token: AdminToken::of(ADMIN_TOKEN),
             refuses_emails: false,
             is_behind_proxy: false,
+            is_signup_open: false,
         };
         change(&mut parts);
         let (app, threads) = App::start(parts).unwrap();
@@ -283,6 +284,19 @@ impl Reply {
             assert!(told.as_array().unwrap().iter().all(|told| told.as_str().is_some_and(|text| !text.is_empty())), "{}", self.text);
         }
         (self.status.as_u16(), error["code"].as_str().unwrap().to_owned(), fields.keys().cloned().collect())
+    }
+
+    /// Status and error code of the AffixIO API, and the fields at fault.
+    #[track_caller]
+    pub fn affixio_error(&self) -> (u16, String, Vec<String>) {
+        let json = self.json();
+        let error = json.as_object().unwrap();
+        assert!(error.keys().all(|k| ["error", "code", "message", "details"].contains(&k.as_str())), "{}", self.text);
+        assert!(!error["message"].as_str().unwrap().is_empty() && error["error"] == error["code"], "{}", self.text);
+        assert!(self.headers.contains_key("x-request-id"));
+        let details = error.get("details").map(|details| details.as_array().unwrap().clone()).unwrap_or_default();
+        let fields = details.iter().map(|detail| detail["field"].as_str().unwrap().to_owned()).collect();
+        (self.status.as_u16(), error["code"].as_str().unwrap().to_owned(), fields)
     }
 
     /// Status and error code, of an answer in the envelope and nothing but the envelope.

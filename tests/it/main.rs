@@ -7,6 +7,7 @@ mod document;
 mod harness;
 
 mod admin;
+mod affixio;
 mod allowly;
 mod binary;
 mod clock;

@@ -30,6 +30,12 @@ fn walk(value: &'static Value, here: &str, look: &mut impl FnMut(&str, &'static 
     }
 }
 
+/// Whether a path is the AffixIO face's.
+fn is_affixio(path: &str) -> bool {
+    let roots = ["orgs", "api-keys", "agents", "devices", "delegations", "trust", "nior", "payment-intents", "offline", "proofs"];
+    path.strip_prefix("/v1/").is_some_and(|rest| roots.contains(&rest.split('/').next().unwrap()))
+}
+
 fn parameters(operation: Operation) -> Vec<&'static Value> {
     operation.value["parameters"].as_array().unwrap().iter().map(resolved).collect()
 }
@@ -63,7 +69,8 @@ fn it_is_whole() {
     for (kind, components) in document()["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes") {
         for name in components.as_object().unwrap().keys() {
             // No operation is asked with a method it does not take, or under a path that is none.
-            let is_for_readers = ["NotFound", "MethodNotAllowed"].contains(&name.trim_start_matches("Permitly"));
+            let is_for_readers =
+                ["NotFound", "MethodNotAllowed"].contains(&name.trim_start_matches("Permitly").trim_start_matches("Affixio"));
             assert!(is_for_readers || referred.contains(format!("#/components/{kind}/{name}").as_str()), "nobody refers to {kind}/{name}");
         }
     }
@@ -84,8 +91,9 @@ fn every_operation_says_all_there_is_to_say() {
         let in_template: Vec<&str> = path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(in_path, in_template, "{method} {path}");
         assert!(named.contains(&("header", "X-Request-Id")), "{method} {path}");
-        // A token is looked at anew each time.
-        let has_retries = path.starts_with("/v1/") && method != "get" && path != "/v1/consent/verify";
+        // A token and nullifiers are looked at anew each time, and no retry could be told the secret of an API key again.
+        let anew = ["/v1/consent/verify", "/v1/offline/nullifiers/check", "/v1/orgs", "/v1/api-keys"];
+        let has_retries = path.starts_with("/v1/") && method != "get" && !anew.contains(&path);
         assert_eq!(named.contains(&("header", "Idempotency-Key")), has_retries, "{method} {path}");
         let security = match path {
             "/v1/openapi.json"
@@ -98,13 +106,17 @@ fn every_operation_says_all_there_is_to_say() {
             "/v1/consent-agents/{id}/jwks.json" => "[]",
             _ if ["/tlog/", "/c/", "/manage/"].iter().any(|begin| path.starts_with(begin)) => "[]",
             _ if path.starts_with("/admin/") => r#"[{"admin_token":[]}]"#,
+            "/v1/orgs" => r#"[{"admin_token":[]},{}]"#,
+            "/v1/api-keys" => r#"[{"affixio_key":[]},{"x_api_key":[]},{"api_key":[]},{"admin_token":[]},{}]"#,
+            _ if is_affixio(path) => r#"[{"affixio_key":[]},{"x_api_key":[]},{"api_key":[]}]"#,
             _ => r#"[{"api_key":[]}]"#,
         };
         assert_eq!(value["security"].to_string(), security, "{method} {path}");
         let responses = value["responses"].as_object().unwrap();
         let is_page = ["/c/", "/manage/"].iter().any(|begin| path.starts_with(begin));
-        // Clients that take nothing but JSON get another answer to the same; a form leads on, unless it may not lead there any more.
-        let has_two = [("/v1/consent/{id}", "delete"), ("/c/{id}", "post")].contains(&(path, method));
+        // Clients that take nothing but JSON get another answer to the same; a form leads on, unless it may not lead there any more; a
+        // denial is no token and no error.
+        let has_two = [("/v1/consent/{id}", "delete"), ("/c/{id}", "post"), ("/v1/offline/tokens", "post")].contains(&(path, method));
         let answers = responses.keys().filter(|status| status.starts_with(['2', '3'])).count();
         assert_eq!(answers, if has_two { 2 } else { 1 }, "{method} {path}");
         // Whatever stands in the query of a page, the page is shown.
@@ -120,7 +132,11 @@ fn every_operation_says_all_there_is_to_say() {
             }
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
             let is_permitly = ["/v1/consent", "/v1/audit"].iter().any(|begin| path.starts_with(begin));
-            let envelope = if is_permitly { "#/components/schemas/PermitlyEnvelope" } else { "#/components/schemas/Envelope" };
+            let envelope = match (is_permitly, is_affixio(path)) {
+                (true, _) => "#/components/schemas/PermitlyEnvelope",
+                (_, true) => "#/components/schemas/AffixioEnvelope",
+                _ => "#/components/schemas/Envelope",
+            };
             let is_error = !status.starts_with(['2', '3']);
             let has_page = response["content"].get("text/html").is_some();
             assert_eq!(schema == envelope, is_error && !has_page, "{method} {path} {status}");

@@ -16,6 +16,7 @@ use allowlog_proto::verify::{TrustedKeys, verify};
 
 use crate::keys::Keys;
 use crate::model::{Model, Named};
+use crate::payment_audit::assert_limits_held;
 
 /// The stored bytes come to what is known: every record that anybody was told of is there, and no other.
 pub(crate) fn log(store: &MemoryStore, known: &Replayed) {
@@ -58,6 +59,15 @@ pub(crate) fn checks(store: &MemoryStore) -> u32 {
         chain.admit(&frame.unwrap(), each).expect("the chain holds");
     }
     checks
+}
+
+/// No limit of a delegation was passed, whatever went wrong on the way.
+pub(crate) fn limits(store: &MemoryStore) {
+    let mut records = Vec::new();
+    for frame in store.scan(0) {
+        records.extend(frame.unwrap().records().unwrap().map(|(bytes, _)| Record::decode(bytes).unwrap()));
+    }
+    assert_limits_held(&records);
 }
 
 /// Each record of a named command is one of the records the model knows of it, and no name was good for two commands

@@ -61,6 +61,40 @@ pub(crate) const ANSWERED: &[&str] = &[
     "token expired",
     "consent taken back",
     "agent",
+    "ALLOW",
+    "ALLOW_WITH_LIMITS",
+    "DENY",
+    "REVIEW",
+    "STEP_UP_REQUIRED",
+    "payer",
+    "device",
+    "delegated",
+    "intent",
+    "authorised",
+    "captured",
+    "cancelled",
+    "permission_required",
+    "token issued",
+    "queued",
+];
+
+/// And some of them, of what is rarer about payments.
+pub(crate) const PAID: &[&str] = &[
+    "AMOUNT_CAPPED",
+    "DAILY_LIMIT_EXCEEDED",
+    "PERIOD_LIMIT_EXCEEDED",
+    "MANUAL_REVIEW_APPROVED",
+    "STEP_UP_CONFIRMED",
+    "an intent moved again",
+    "refused when fresh",
+    "limit_exceeded",
+    "delegation_revoked",
+    "permission_expired",
+    "permission_mismatch",
+    "amount_exceeds_limit",
+    "settled",
+    "double_spend",
+    "expired",
 ];
 
 pub(crate) struct Ledger {
@@ -391,6 +425,10 @@ impl Ledger {
             Answer::Changed { .. } => "changed",
             Answer::Revoked(Some(_)) => "consent taken back",
             Answer::Consent(answer) => answer.as_str(),
+            Answer::Payment(answer) => {
+                answer.told().into_iter().for_each(|what| self.count(what));
+                return;
+            }
             Answer::Operated
             | Answer::Rotated(_)
             | Answer::Created(..)
@@ -412,9 +450,10 @@ impl Ledger {
         }
     }
 
-    fn judge_read(&mut self, state: Result<State, Failure>) {
-        assert!(state.as_ref() == Ok(&self.known.state), "a read sees what the log says in its place: {state:?}");
+    fn judge_read(&mut self, state: Result<Box<State>, Failure>) {
+        assert!(state.as_deref() == Ok(&self.known.state), "a read sees what the log says in its place: {state:?}");
         self.model.assert_consents_are(&self.known.state, self.floor);
+        self.model.assert_limits_are(&self.known.state, self.floor);
         self.say("read");
     }
 

@@ -53,7 +53,7 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(crate) enum Told {
     Command(Result<Committed, Failure>),
-    Read(Result<State, Failure>),
+    Read(Result<Box<State>, Failure>),
     Authenticate(Result<WorkspaceId, Failure>),
     Probe(Result<(), Failure>),
     Jump(Result<(), Failure>),
@@ -111,7 +111,7 @@ impl Life {
         let clock = self.clock.clone();
         let answer: Pin<Box<dyn Future<Output = Told>>> = match item.clone() {
             Item::Command(command) => Box::pin(async move { Told::Command(engine.submit(command).await) }),
-            Item::Read => Box::pin(async move { Told::Read(engine.read(|state, _| state.clone()).await) }),
+            Item::Read => Box::pin(async move { Told::Read(engine.read(|state, _| Box::new(state.clone())).await) }),
             Item::Authenticate(credential) => Box::pin(async move { Told::Authenticate(engine.authenticate(credential).await) }),
             Item::Probe => Box::pin(async move { Told::Probe(engine.probe().await) }),
             Item::Jump(to) => Box::pin(async move { Told::Jump(engine.read(move |_, _| clock.set(to)).await) }),

@@ -38,9 +38,19 @@ mod dice;
 mod interpreter;
 #[path = "../../projections/tests/decisions/model.rs"]
 mod model;
+#[path = "../../projections/tests/decisions/offline_model.rs"]
+mod offline_model;
+#[path = "../../projections/tests/decisions/payment_answer.rs"]
+mod payment_answer;
+#[path = "../../projections/tests/decisions/payment_audit.rs"]
+mod payment_audit;
+#[path = "../../projections/tests/decisions/payment_commands.rs"]
+mod payment_commands;
+#[path = "../../projections/tests/decisions/payment_model.rs"]
+mod payment_model;
 
 /// Seeds that every change runs.
-const SEEDS: Range<u64> = 0..300;
+const SEEDS: Range<u64> = 0..400;
 
 /// How often what happened.
 type Tally = BTreeMap<String, u32>;
@@ -113,6 +123,9 @@ fn assert_all_was_reached(tally: &Tally) {
     }
     for answer in ledger::ANSWERED {
         often(answer, 40);
+    }
+    for answer in ledger::PAID {
+        often(answer, 8);
     }
     for what in run::REACHED {
         often(what, 20);

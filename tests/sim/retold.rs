@@ -35,6 +35,7 @@ pub(crate) fn records_of(command: &Command, answer: &Answer) -> usize {
         | Answer::Lifted(_)
         | Answer::Resolved { again: false, .. } => 1,
         Answer::Checked(lines) => lines.len(),
+        Answer::Payment(answer) => answer.records(),
     }
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn outcome(records: &[Record], state: &State) -> Outcome {
                 name: name.clone(),
                 plan: *plan,
                 created_at: at,
-                api_key_id: new.api_key.api_key_id,
+                api_key_id: Some(new.api_key.api_key_id),
                 key_id: signing_key.key_id,
             })
         }

@@ -2,6 +2,7 @@
 
 use allowlog_proto::event::{ApiKeyEvent, Event};
 use allowlog_proto::id::{ApiKeyId, WorkspaceId};
+use allowlog_proto::limits::FIRST_KEY_MS;
 use allowlog_proto::time::Timestamp;
 
 use super::{Decided, Outcome};
@@ -42,6 +43,30 @@ pub(super) fn create(state: &State, workspace_id: WorkspaceId, api_key: &NewApiK
         events: vec![created(api_key)],
         outcome: Outcome::ApiKeyCreated(ApiKeyCreated { api_key: api_key.clone(), created_at: now }),
     })
+}
+
+/// The caller's own workspace gets one more key; that of others is nobody's business.
+pub(super) fn create_own(
+    state: &State,
+    workspace_id: WorkspaceId,
+    asked: Option<WorkspaceId>,
+    api_key: &NewApiKey,
+    now: Timestamp,
+) -> Result<Decided, Rejected> {
+    if asked != Some(workspace_id) {
+        return Err(Rejected::NotFound("org"));
+    }
+    create(state, workspace_id, api_key, now)
+}
+
+/// Anybody may have the first key of a workspace, for an hour after it was made.
+pub(super) fn create_first(state: &State, workspace_id: WorkspaceId, api_key: &NewApiKey, now: Timestamp) -> Result<Decided, Rejected> {
+    let workspace = state.workspace(workspace_id).ok_or(Rejected::Unauthorized)?;
+    // Whoever has no key is told nothing else, whatever the reason.
+    if now >= workspace.created_at.saturating_add_ms(FIRST_KEY_MS) || workspace.has_api_key {
+        return Err(Rejected::Unauthorized);
+    }
+    create(state, workspace_id, api_key, now)
 }
 
 /// The event of a new key.

@@ -14,7 +14,7 @@ use allowlog_proto::reason::{PolicyVersion, Reason};
 use allowlog_proto::text::ScopeName;
 use allowlog_proto::time::Timestamp;
 
-use super::{Checked, Decided, Outcome, conditions, static_constraints};
+use super::{Checked, Decided, Outcome, conditions, gate, static_constraints};
 use crate::ids::Ids;
 use crate::state::{Authorization, Escalation, State, Status};
 
@@ -97,6 +97,9 @@ impl Scene<'_> {
         if authorization.revoked_at.is_some() {
             return ruling.deny(Reason::AuthorizationRevoked);
         }
+        if authorization.not_before().is_some_and(|start| now < start) {
+            return ruling.deny(Reason::AuthorizationNotYetValid);
+        }
         if authorization.is_expired(now) {
             return ruling.deny(Reason::AuthorizationExpired);
         }
@@ -104,6 +107,10 @@ impl Scene<'_> {
             return ruling.deny(Reason::ScopeNotAuthorized);
         };
         if constraints.is_some_and(|c| !static_constraints::hold(c, self.body)) {
+            return ruling.deny(Reason::ScopeNotAuthorized);
+        }
+        // What an agent may pay is limited by more than a check says of it: that is for the gate.
+        if authorization.delegation().is_some_and(|d| !gate::is_for_a_check(self.state, self.workspace_id, d, name.as_str())) {
             return ruling.deny(Reason::ScopeNotAuthorized);
         }
         if self.is_tombstoned() {
@@ -205,7 +212,7 @@ impl Ruling {
 }
 
 /// The id and the end of an escalation that is still open.
-fn still_open(now: Timestamp) -> impl Fn((EscalationId, &Escalation)) -> Option<(EscalationId, Timestamp)> {
+pub(super) fn still_open(now: Timestamp) -> impl Fn((EscalationId, &Escalation)) -> Option<(EscalationId, Timestamp)> {
     move |(id, escalation)| match escalation.status {
         Status::Open { expires_at } if now < expires_at => Some((id, expires_at)),
         Status::Open { .. } | Status::Approved { .. } | Status::Rejected { .. } => None,

@@ -141,12 +141,14 @@ fn granted(
         terms,
         // Until it is taken back.
         expires_at: None,
+        not_before: None,
         budget_limit: None,
         bundle_id: None,
         replaces: None,
         metadata: CanonicalObject::default(),
         policy_version: PolicyVersion::CURRENT,
         consent: Some(Box::new(consented)),
+        delegation: None,
     }
 }
 

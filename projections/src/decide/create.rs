@@ -28,6 +28,9 @@ pub(super) fn create(
     if expires_at <= now {
         return Err(Rejected::field("body.expires_at", "must be in the future"));
     }
+    if body.not_before.is_some_and(|start| start >= expires_at) {
+        return Err(Rejected::field("body.not_before", "must be before `expires_at`"));
+    }
     let replaces = match &body.replaces {
         None => None,
         Some(asked) => {
@@ -49,12 +52,14 @@ pub(super) fn create(
         user_id: body.user_id.clone(),
         terms: terms.clone(),
         expires_at: Some(expires_at),
+        not_before: body.not_before,
         budget_limit: body.budget_limit,
         bundle_id,
         replaces,
         metadata: body.metadata.clone(),
         policy_version: PolicyVersion::CURRENT,
         consent: None,
+        delegation: None,
     };
     let event = Event::Authorization(AuthorizationEvent::Granted(Box::new(granted)));
     Ok(Decided::answered_by(workspace_id, vec![event], now))

@@ -179,6 +179,10 @@ impl<'a> Scene<'a> {
                 Some(at) => format!("revoked at {at}"),
                 None => "not revoked".to_owned(),
             },
+            Reason::AuthorizationNotYetValid => match self.authorization.and_then(Authorization::not_before) {
+                Some(start) => format!("now {now}, begins at {start}"),
+                None => "has no beginning".to_owned(),
+            },
             Reason::AuthorizationExpired => match self.authorization {
                 Some(a) => match a.expires_at {
                     Some(end) => format!("now {now}, expires at {end}"),

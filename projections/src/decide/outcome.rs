@@ -4,15 +4,20 @@
 use std::sync::Arc;
 
 use allowlog_proto::event::{
-    Answer, AuthorizationEvent, Bundle, BundleEvent, CheckEvent, ConfirmationEvent, ConsentAgentEvent, ConsentEvent,
-    Decided as ScopeDecided, EscalationEvent, Event, Granted, ManageLink, Minted, Resolution, TokenVerified, TombstoneEvent,
+    AgentEvent, Answer, AuthorizationEvent, Bundle, BundleEvent, CheckEvent, ConfirmationEvent, ConsentAgentEvent, ConsentEvent,
+    Decided as ScopeDecided, DeviceEvent, EscalationEvent, Event, Granted, IntentMoved, IntentRefused, ManageLink, Minted, PaymentDecided,
+    PaymentEvent, Reconciled, Resolution, TokenIssued, TokenVerified, TombstoneEvent,
 };
-use allowlog_proto::id::{AuthorizationId, ConsentAgentId, ConsentId, EscalationId, ReceiptId, TombstoneId, WorkspaceId};
+use allowlog_proto::id::{
+    AuthorizationId, ConsentAgentId, ConsentId, CredentialId, DeviceId, EscalationId, OfflineTransactionId, PaymentIntentId, ReceiptId,
+    RegisteredAgentId, TombstoneId, WorkspaceId,
+};
+use allowlog_proto::money::{Amount, Currency};
 use allowlog_proto::text::{Approver, BundleId, Note, Resource};
 use allowlog_proto::time::Timestamp;
 
 use super::{ApiKeyCreated, ApiKeyRevoked, SigningKeyRotated, WorkspaceChanged, WorkspaceCreated};
-use crate::state::Answered;
+use crate::state::{Answered, Authorisation, Intent, IntentStatus, Progress};
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,30 @@ pub enum Outcome {
     ManageLink(ManageLink),
     /// An agent was made or changed, or has another secret.
     ConsentAgent(ConsentAgentId),
+    /// An agent was registered, or may act or not.
+    Agent(RegisteredAgentId),
+    /// A credential was issued.
+    Credential(CredentialIssued),
+    /// A device was registered, attested or revoked.
+    Device(DeviceId),
+    /// A delegation was made, or had been revoked before.
+    Delegation(AuthorizationId),
+    /// The gate decided at this time.
+    PaymentDecided(Box<PaymentDecided>, Timestamp),
+    /// A payment intent was created.
+    IntentCreated(PaymentIntentId),
+    /// A payment intent was authorised, captured or cancelled.
+    Intent(IntentAt),
+    /// A payment intent was cancelled at this time, before anything was authorised and with no delegation named in it.
+    Abandoned(PaymentIntentId, Timestamp),
+    /// A payment intent was not authorised, and why.
+    Refused(Box<IntentRefused>),
+    /// A token to pay with offline was made at this time.
+    TokenIssued(Box<TokenIssued>, Timestamp),
+    /// Those transactions were queued that had not been before, in the order of the request.
+    Queued(Vec<OfflineTransactionId>),
+    /// Transactions were settled or refused.
+    Reconciled(Settled),
     /// The request was answered before: the answer is that of the records it led to.
     Repeated(Answered),
 }
@@ -121,10 +150,87 @@ pub struct Resolved {
     pub receipt_id: Option<ReceiptId>,
 }
 
+/// A credential was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialIssued {
+    /// To which agent.
+    pub agent_id: RegisteredAgentId,
+    /// Which.
+    pub credential_id: CredentialId,
+    /// Ed25519.
+    pub public_key: [u8; 32],
+    /// From this instant on it proves nothing.
+    pub expires_at: Option<Timestamp>,
+    /// Time of its record.
+    pub created_at: Timestamp,
+}
+
+/// How far a payment intent is, and what brought it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntentAt {
+    /// Which.
+    pub intent_id: PaymentIntentId,
+    /// How far.
+    pub status: IntentStatus,
+    /// What was authorised, or captured, or will not be paid.
+    pub amount: Amount,
+    /// Of what.
+    pub currency: Currency,
+    /// The decision that was consumed, if one was.
+    pub decision: Option<ReceiptId>,
+    /// The receipt of the last step, if it has one.
+    pub receipt_id: Option<ReceiptId>,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+impl IntentAt {
+    /// An intent as it was authorised.
+    pub const fn authorised(intent_id: PaymentIntentId, currency: Currency, first: &Authorisation) -> Self {
+        Self {
+            intent_id,
+            status: IntentStatus::Authorised,
+            amount: first.amount,
+            currency,
+            decision: Some(first.decision),
+            receipt_id: Some(first.receipt_id),
+            at: first.at,
+        }
+    }
+
+    /// An intent as it is at `now`.
+    pub fn now(intent_id: PaymentIntentId, intent: &Intent, now: Timestamp) -> Self {
+        let (amount, receipt_id, at) = match &intent.progress {
+            Progress::Created => (intent.amount, None, intent.created_at),
+            Progress::Authorised(first) => (first.amount, Some(first.receipt_id), first.at),
+            Progress::Captured(_, done) | Progress::Cancelled(_, done) => (done.amount, done.receipt_id, done.at),
+        };
+        let decision = intent.authorisation().map(|authorisation| authorisation.decision);
+        Self { intent_id, status: intent.status(now), amount, currency: intent.currency, decision, receipt_id, at }
+    }
+
+    fn moved(moved: &IntentMoved, status: IntentStatus, at: Timestamp) -> Self {
+        let IntentMoved { intent_id, amount, currency, decision, receipt_id, .. } = *moved;
+        Self { intent_id, status, amount, currency, decision, receipt_id: Some(receipt_id), at }
+    }
+}
+
+/// Transactions were settled or refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Time of the records.
+    pub reconciled_at: Timestamp,
+    /// What came of each, in the order of the queue.
+    pub results: Vec<Reconciled>,
+}
+
 impl Outcome {
     /// The answer to a caller's command that led to these events at this time; nothing for what no caller's command leads to.
     pub fn of(events: &[Event], at: Timestamp) -> Option<Self> {
         Some(match events.first()? {
+            Event::Authorization(AuthorizationEvent::Granted(granted)) if granted.delegation.is_some() => {
+                Self::Delegation(granted.authorization_id)
+            }
             Event::Authorization(AuthorizationEvent::Granted(granted)) => {
                 Self::Created(Box::new(Created { granted: (**granted).clone(), created_at: at }))
             }
@@ -171,9 +277,48 @@ impl Outcome {
                     | ConsentAgentEvent::SecretRotated { agent_id, .. },
                 ) => Self::ConsentAgent(*agent_id),
             },
+            Event::Agent(event) => match event {
+                AgentEvent::Registered(registered) => Self::Agent(registered.agent_id),
+                AgentEvent::StatusChanged { agent_id, .. } => Self::Agent(*agent_id),
+                AgentEvent::CredentialIssued { agent_id, credential_id, public_key, expires_at } => Self::Credential(CredentialIssued {
+                    agent_id: *agent_id,
+                    credential_id: *credential_id,
+                    public_key: *public_key,
+                    expires_at: *expires_at,
+                    created_at: at,
+                }),
+            },
+            Event::Device(event) => match event {
+                DeviceEvent::Registered(terms) => Self::Device(terms.device_id),
+                DeviceEvent::Attested { device_id, .. } | DeviceEvent::Revoked { device_id, .. } => Self::Device(*device_id),
+            },
+            Event::Payment(event) => of_payment(event, events, at)?,
             Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) => return None,
         })
     }
+}
+
+fn of_payment(first: &PaymentEvent, events: &[Event], at: Timestamp) -> Option<Outcome> {
+    let all = || events.iter().filter_map(|event| if let Event::Payment(event) = event { Some(event) } else { None });
+    Some(match first {
+        PaymentEvent::Decided(decided) => Outcome::PaymentDecided(decided.clone(), at),
+        PaymentEvent::IntentCreated(created) => Outcome::IntentCreated(created.intent_id),
+        PaymentEvent::Authorised(moved) => Outcome::Intent(IntentAt::moved(moved, IntentStatus::Authorised, at)),
+        PaymentEvent::Captured(moved) => Outcome::Intent(IntentAt::moved(moved, IntentStatus::Captured, at)),
+        PaymentEvent::Cancelled(moved) => Outcome::Intent(IntentAt::moved(moved, IntentStatus::Cancelled, at)),
+        PaymentEvent::Refused(refused) => Outcome::Refused(refused.clone()),
+        PaymentEvent::Abandoned(intent_id) => Outcome::Abandoned(*intent_id, at),
+        PaymentEvent::TokenIssued(issued) => Outcome::TokenIssued(issued.clone(), at),
+        PaymentEvent::Queued(_) => Outcome::Queued(
+            all().filter_map(|event| if let PaymentEvent::Queued(queued) = event { Some(queued.transaction_id) } else { None }).collect(),
+        ),
+        PaymentEvent::Reconciled(_) => Outcome::Reconciled(Settled {
+            reconciled_at: at,
+            results: all()
+                .filter_map(|event| if let PaymentEvent::Reconciled(reconciled) = event { Some((**reconciled).clone()) } else { None })
+                .collect(),
+        }),
+    })
 }
 
 fn decided(event: &Event) -> Option<Arc<ScopeDecided>> {

@@ -2,6 +2,7 @@
 
 use allowlog_proto::event::{Event, Plan, SigningKeyEvent, WorkspaceEvent};
 use allowlog_proto::id::{ApiKeyId, KeyId, WorkspaceId};
+use allowlog_proto::json::CanonicalObject;
 use allowlog_proto::text::Name;
 use allowlog_proto::time::Timestamp;
 
@@ -22,8 +23,8 @@ pub struct WorkspaceCreated {
     pub plan: Plan,
     /// Time of its first record.
     pub created_at: Timestamp,
-    /// Its first API key.
-    pub api_key_id: ApiKeyId,
+    /// Its first API key, if it has one.
+    pub api_key_id: Option<ApiKeyId>,
     /// Its first signing key.
     pub key_id: KeyId,
 }
@@ -43,26 +44,30 @@ pub struct WorkspaceChanged {
 
 pub(super) fn create(
     state: &State,
-    name: &Name,
-    plan: Plan,
+    (name, plan): (&Name, Plan),
     public_key: &[u8; 32],
-    api_key: &NewApiKey,
+    api_key: Option<&NewApiKey>,
+    metadata: &CanonicalObject,
     now: Timestamp,
     ids: &mut Ids,
 ) -> Result<Decided, Rejected> {
-    let api_key_id = api_key.api_key_id;
-    if state.api_key(api_key_id).is_some() {
+    let api_key_id = api_key.map(|key| key.api_key_id);
+    if api_key_id.is_some_and(|id| state.api_key(id).is_some()) {
         return Err(Rejected::Conflict("this API key exists already"));
     }
     let workspace_id = WorkspaceId::from_bytes(ids.mint(now));
     let key_id = KeyId::of(public_key);
+    let mut events = vec![
+        Event::Workspace(WorkspaceEvent::Created { name: name.clone(), plan }),
+        Event::SigningKey(SigningKeyEvent::Activated { key_id, public_key: *public_key, active_from: now }),
+    ];
+    events.extend(api_key.map(api_keys::created));
+    if *metadata != CanonicalObject::default() {
+        events.push(Event::Workspace(WorkspaceEvent::Described(metadata.clone())));
+    }
     Ok(Decided {
         workspace_id,
-        events: vec![
-            Event::Workspace(WorkspaceEvent::Created { name: name.clone(), plan }),
-            Event::SigningKey(SigningKeyEvent::Activated { key_id, public_key: *public_key, active_from: now }),
-            api_keys::created(api_key),
-        ],
+        events,
         outcome: Outcome::WorkspaceCreated(WorkspaceCreated {
             workspace_id,
             name: name.clone(),

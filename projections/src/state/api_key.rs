@@ -48,6 +48,7 @@ impl State {
                 };
                 let before = self.api_keys.insert(*api_key_id, key);
                 assert!(before.is_none(), "an API key is created once");
+                self.workspace_mut(record).has_api_key = true;
             }
             ApiKeyEvent::Revoked { api_key_id } => {
                 let key = self.api_keys.get_mut(api_key_id);

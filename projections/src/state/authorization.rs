@@ -13,6 +13,7 @@ use allowlog_proto::time::Timestamp;
 
 use super::State;
 use super::consent::ConsentAnswer;
+use super::delegation::Delegation;
 use super::stored::{Stored, stored};
 
 /// A recorded permission; revoked ones stay.
@@ -40,6 +41,8 @@ struct Extras {
     bundle_id: Option<BundleId>,
     replaces: Option<AuthorizationId>,
     budget: Option<Budget>,
+    not_before: Option<Timestamp>,
+    delegation: Option<Box<Delegation>>,
     /// The answers people gave, by place in `scopes` and resource.
     live: BTreeMap<(usize, Option<Resource>), Live>,
 }
@@ -76,7 +79,7 @@ pub struct Live {
 }
 
 stored!(Authorization { user_id, agent_id, expires_at, revoked_at, scopes, windows, extras });
-stored!(Extras { bundle_id, replaces, budget, live });
+stored!(Extras { bundle_id, replaces, budget, not_before, delegation, live });
 stored!(Scope { name, constraints, requires_confirm, requires_escalation, escalation_to });
 stored!(Window { day, allows });
 stored!(Live { confirmed_until, escalation });
@@ -122,6 +125,20 @@ impl Authorization {
     /// What all allows together may cost, and what those so far do.
     pub fn budget(&self) -> Option<Budget> {
         self.extras.as_ref()?.budget
+    }
+
+    /// Before this instant nothing is allowed.
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.extras.as_ref()?.not_before
+    }
+
+    /// What makes it a delegation, if it is one.
+    pub fn delegation(&self) -> Option<&Delegation> {
+        self.extras.as_ref()?.delegation.as_deref()
+    }
+
+    pub(super) fn delegation_mut(&mut self) -> Option<&mut Delegation> {
+        self.extras.as_mut()?.delegation.as_deref_mut()
     }
 
     /// The answers people gave for the scope at this place and this very resource, none included.
@@ -212,14 +229,26 @@ impl State {
                 self.authorizations.share(&mut authorization.scopes);
                 let before = self.authorizations.by_id.insert(key, Box::new(authorization));
                 assert!(before.is_none(), "an authorization is granted once");
+                if let Some(delegated) = &granted.delegation {
+                    let agent = self.registered_agent_mut(record.workspace_id, delegated.agent_id);
+                    agent.delegations.insert(granted.authorization_id);
+                    agent.standing.insert(granted.authorization_id);
+                }
                 if granted.consent.is_some() {
                     self.settle_consent(record, granted.authorization_id, ConsentAnswer::Approved { at: record.time });
                 }
             }
             AuthorizationEvent::Revoked(revoked) => {
-                let authorization = self.authorizations.by_id.get_mut(&(record.workspace_id, revoked.authorization_id));
-                let before = authorization.map(|a| a.revoked_at.replace(record.time));
-                assert!(before == Some(None), "a live authorization is revoked");
+                let Some(authorization) = self.authorizations.by_id.get_mut(&(record.workspace_id, revoked.authorization_id)) else {
+                    unreachable!("an authorization is granted before it is revoked");
+                };
+                let before = authorization.revoked_at.replace(record.time);
+                assert!(before.is_none(), "a live authorization is revoked");
+                if let Some(delegation) = authorization.delegation_mut() {
+                    delegation.revoke_receipt_id = Some(revoked.receipt_id);
+                    let agent_id = delegation.agent_id;
+                    self.registered_agent_mut(record.workspace_id, agent_id).standing.remove(&revoked.authorization_id);
+                }
                 if let Some(withdrawal) = &revoked.consent {
                     self.withdraw_consent(record, revoked.authorization_id, withdrawal.by);
                 }
@@ -235,6 +264,8 @@ impl Authorization {
             bundle_id: granted.bundle_id.clone(),
             replaces: granted.replaces,
             budget: granted.budget_limit.map(|limit| Budget { limit, spent: Micros::default() }),
+            not_before: granted.not_before,
+            delegation: granted.delegation.as_deref().map(|delegated| Box::new(Delegation::granted(granted, delegated))),
             live: BTreeMap::new(),
         };
         let target = |name: &ScopeName| terms.escalation_targets.iter().find(|(scope, _)| scope == name);

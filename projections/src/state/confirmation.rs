@@ -47,4 +47,12 @@ impl State {
         let lapse = Lapse::Confirmation(record.workspace_id, resolved.authorization_id, place, resolved.resource.clone());
         self.lapses.insert((expires_at, lapse));
     }
+
+    /// A yes that lets one payment be made is used up by it.
+    pub(super) fn use_confirmation(&mut self, record: &Record, id: AuthorizationId, scope: &ScopeName, resource: &Option<Resource>) {
+        let Some(authorization) = self.authorizations.by_id.get_mut(&(record.workspace_id, id)) else { return };
+        if let Some((place, _)) = authorization.scope(scope) {
+            authorization.withdraw_confirmation(place, resource);
+        }
+    }
 }

@@ -8,13 +8,22 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use allowlog_proto::chain::Hash;
-use allowlog_proto::event::{AgentTerms, Budget, Bundle, ConsentScope, Constraints, Plan, Role, Style, Withdrawer};
-use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId, Nonce, TombstoneId, WorkspaceId};
+use allowlog_proto::event::{
+    AgentKind, AgentStatus, AgentTerms, Budget, Bundle, ConsentScope, Constraints, Payment, PaymentLimits, Plan, Role, Settlement, Style,
+    Withdrawer,
+};
+use allowlog_proto::id::{
+    ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, DeviceId, EscalationId, KeyId, Nonce, OfflineTokenId, OfflineTransactionId,
+    PaymentIntentId, ReceiptId, RegisteredAgentId, TombstoneId, WorkspaceId,
+};
 use allowlog_proto::json::CanonicalObject;
 use allowlog_proto::merkle::Tree;
+use allowlog_proto::money::{Amount, Currency};
 use allowlog_proto::redirect::RedirectUrl;
 use allowlog_proto::snapshot::{load, save};
-use allowlog_proto::text::{AgentId, Approver, BundleId, Email, IdempotencyKey, Name, Note, Resource, ScopeName, UserId};
+use allowlog_proto::text::{
+    AgentId, Approver, BundleId, Channel, ClientRef, Email, IdempotencyKey, MerchantId, Name, Note, OpaqueId, Resource, ScopeName, UserId,
+};
 use allowlog_proto::time::Timestamp;
 
 /// What can be written into a snapshot and read back the same.
@@ -61,6 +70,8 @@ items!(ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId
 items!(AgentId, Approver, BundleId, IdempotencyKey, Name, Note, Resource, ScopeName, UserId);
 items!(AgentTerms, Budget, Bundle, ConsentScope, Constraints, Plan, Role, Style, Withdrawer);
 items!(CanonicalObject, Email, RedirectUrl, u32);
+items!(DeviceId, OfflineTokenId, OfflineTransactionId, PaymentIntentId, ReceiptId, RegisteredAgentId);
+items!(AgentKind, AgentStatus, Amount, Channel, ClientRef, Currency, MerchantId, OpaqueId, Payment, PaymentLimits, Settlement);
 
 impl Stored for Tree {
     fn save(&self, to: &mut dyn Write) -> io::Result<()> {

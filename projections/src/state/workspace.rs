@@ -23,6 +23,8 @@ pub struct Workspace {
     pub created_at: Timestamp,
     /// Every key that ever signed, oldest first; the last is the active one.
     pub signing_keys: Vec<SigningKey>,
+    /// Whether it ever had an API key.
+    pub has_api_key: bool,
     /// Those that can be granted from.
     pub bundles: BTreeMap<BundleId, LiveBundle>,
     /// Those that deny.
@@ -35,7 +37,7 @@ pub struct Workspace {
     pub tree: Tree,
 }
 
-stored!(Workspace { name, plan, created_at, signing_keys, bundles, tombstones, tombstoned, default_agent, tree });
+stored!(Workspace { name, plan, created_at, signing_keys, has_api_key, bundles, tombstones, tombstoned, default_agent, tree });
 
 impl State {
     pub(super) fn apply_workspace(&mut self, record: &Record, event: &WorkspaceEvent) {
@@ -46,6 +48,7 @@ impl State {
                     plan: *plan,
                     created_at: record.time,
                     signing_keys: Vec::new(),
+                    has_api_key: false,
                     bundles: BTreeMap::new(),
                     tombstones: BTreeMap::new(),
                     tombstoned: BTreeMap::new(),
@@ -60,6 +63,8 @@ impl State {
                 workspace.name = name.clone();
                 workspace.plan = *plan;
             }
+            // For whoever reads the log: nothing is decided by it, and nothing shows it.
+            WorkspaceEvent::Described(_) => {}
         }
     }
 

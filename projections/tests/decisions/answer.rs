@@ -11,6 +11,7 @@ use allowlog_proto::text::{Approver, Name, Resource};
 use allowlog_proto::time::Timestamp;
 
 use crate::consent_model::{ConsentAnswer, real_consent_answer, withdrawer};
+use crate::payment_answer::{PaymentAnswer, real_payment_answer};
 
 /// An answer without what chance decides: of a minted id remains that it is new.
 #[derive(Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub(crate) enum Answer {
     Lifted(Resource),
     /// Of consents and of agents.
     Consent(ConsentAnswer),
+    /// Of agents, devices and payments.
+    Payment(PaymentAnswer),
     /// What was answered to the command that left these records.
     Again {
         first: u64,
@@ -79,6 +82,8 @@ pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
         Err(Rejected::NotFound(_)) => return Answer::Refused("not found"),
         Err(Rejected::Conflict(_)) => return Answer::Refused("conflict"),
         Err(Rejected::Gone(_)) => return Answer::Refused("gone"),
+        Err(Rejected::NotAuthorised(refusal)) => return Answer::Refused(refusal.as_str()),
+        Err(Rejected::AlreadyUsed) => return Answer::Refused("already used"),
         Err(Rejected::Invalid(fields)) => return Answer::Invalid(fields[0].field.clone()),
     };
     match &decided.outcome {
@@ -96,6 +101,18 @@ pub(crate) fn real_answer(result: &Result<Decided, Rejected>) -> Answer {
         | Outcome::TokenVerified(_)
         | Outcome::ManageLink(_)
         | Outcome::ConsentAgent(_) => Answer::Consent(real_consent_answer(decided)),
+        Outcome::Agent(_)
+        | Outcome::Credential(_)
+        | Outcome::Device(_)
+        | Outcome::Delegation(_)
+        | Outcome::PaymentDecided(..)
+        | Outcome::IntentCreated(_)
+        | Outcome::Intent(_)
+        | Outcome::Abandoned(..)
+        | Outcome::Refused(_)
+        | Outcome::TokenIssued(..)
+        | Outcome::Queued(_)
+        | Outcome::Reconciled(_) => Answer::Payment(real_payment_answer(decided)),
         Outcome::Confirmed(UserAnswer::Approved { expires_at, .. }) => Answer::Approved(*expires_at),
         Outcome::Confirmed(UserAnswer::Declined) => Answer::Declined,
         Outcome::Resolved(resolved) => Answer::Resolved {

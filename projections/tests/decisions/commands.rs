@@ -29,6 +29,8 @@ pub(crate) struct Commands<'a> {
     pub(crate) dice: &'a mut Dice,
     pub(crate) model: &'a Model,
     pub(crate) now: Timestamp,
+    /// How many of a hundred commands are about payments.
+    pub(crate) paying: u64,
     /// So few that some are recorded twice.
     pub(crate) public_keys: &'a [[u8; 32]],
 }
@@ -36,6 +38,9 @@ pub(crate) struct Commands<'a> {
 impl Commands<'_> {
     /// Any command, in proportions that let most of what is opened be answered.
     pub(crate) fn any(&mut self) -> Command {
+        if self.dice.percent(self.paying) {
+            return self.about_payments();
+        }
         if self.model.grants.is_empty() && self.dice.percent(60) {
             return self.create();
         }
@@ -95,7 +100,10 @@ impl Commands<'_> {
             | Action::CreateManageLink(_)
             | Action::CreateConsentAgent(..)
             | Action::ChangeConsentAgent(..)
-            | Action::RotateWebhookSecret(_) => None,
+            | Action::RotateWebhookSecret(_)
+            | Action::CreateApiKey(..)
+            | Action::Register(_)
+            | Action::Pay(_) => None,
         };
         let asked = checked.and_then(|body| AuthorizationId::parse(body.authorization_id.as_str()));
         let home = self.model.grants.iter().find(|grant| Some(grant.id) == asked).map(|grant| grant.workspace);
@@ -167,6 +175,7 @@ impl Commands<'_> {
             user_id: UserId::new("user").unwrap(),
             source,
             expires_at: names_its_end.then(|| self.now.saturating_add_ms(life)),
+            not_before: self.dice.percent(20).then(|| self.now.saturating_add_ms(self.dice.pick(&[0, 1, MINUTE, 2 * HOUR, 2 * YEAR]))),
             budget_limit: self.dice.percent(30).then(|| Micros::new(limit).unwrap()),
             replaces: self.dice.percent(10).then(|| self.authorization_id()),
             metadata: CanonicalObject::default(),
@@ -317,7 +326,7 @@ impl Commands<'_> {
         self.caller(Action::Revoke(id, Box::new(RevokeBody { superseded_by, ..RevokeBody::default() })))
     }
 
-    fn check(&mut self) -> Command {
+    pub(crate) fn check(&mut self) -> Command {
         let body = self.check_body();
         self.caller(Action::Check(Box::new(body)))
     }
@@ -369,21 +378,24 @@ impl Commands<'_> {
 
     /// What somebody was asked about, so that answers are used; mostly what lapses now, if anything does.
     fn asked_before(&mut self) -> Option<Binding> {
+        // What the gate asks is bound to words of its own, and asked again by it.
+        let is_gates = |binding: &&Binding| self.model.paid.delegations.iter().any(|delegation| delegation.id == binding.grant);
         let confirmations = self.model.confirmations.iter().filter(|c| self.is_edge(c.until)).map(|c| &c.binding);
         let escalations = self.model.escalations.iter().filter(|e| self.is_edge(e.until())).map(|e| &e.binding);
-        let lapsing: Vec<&Binding> = confirmations.chain(escalations).collect();
+        let lapsing: Vec<&Binding> = confirmations.chain(escalations).filter(|b| !is_gates(b)).collect();
         if self.dice.percent(80)
             && let Some(binding) = self.dice.pick_recent(&lapsing)
         {
             return Some(binding.clone());
         }
-        let questions: Vec<&Binding> = self.model.questions.iter().map(|question| &question.binding).collect();
-        let escalations: Vec<&Binding> = self.model.escalations.iter().map(|escalation| &escalation.binding).collect();
+        let questions: Vec<&Binding> = self.model.questions.iter().map(|question| &question.binding).filter(|b| !is_gates(b)).collect();
+        let escalations: Vec<&Binding> =
+            self.model.escalations.iter().map(|escalation| &escalation.binding).filter(|b| !is_gates(b)).collect();
         let asked = if self.dice.percent(50) { &questions } else { &escalations };
         self.dice.pick_recent(asked).cloned()
     }
 
-    fn confirm(&mut self) -> Command {
+    pub(crate) fn confirm(&mut self) -> Command {
         let used = self.dice.percent(20);
         let open = |q: &&Question| used || (!q.answered && self.now <= q.until());
         let nonces: Vec<Nonce> = self.model.questions.iter().filter(open).map(|q| q.nonce).collect();
@@ -395,7 +407,7 @@ impl Commands<'_> {
         self.caller(Action::Confirm(nonce, body))
     }
 
-    fn resolve(&mut self) -> Command {
+    pub(crate) fn resolve(&mut self) -> Command {
         let escalations: Vec<EscalationId> = self.model.escalations.iter().map(|escalation| escalation.id).collect();
         let lapsing = self.model.escalations.iter().filter(|e| self.is_edge(e.until())).map(|escalation| escalation.id);
         let lapsing: Vec<EscalationId> = lapsing.collect();
@@ -454,7 +466,8 @@ impl Commands<'_> {
 
     pub(crate) fn workspace(&mut self) -> Command {
         let (plan, public_key, api_key) = (self.plan(), self.public_key(), self.api_key());
-        Command::Operator(Operation::CreateWorkspace { name: Name::new("acme").unwrap(), plan, public_key, api_key })
+        let (name, api_key, metadata) = (Name::new("acme").unwrap(), Some(api_key), CanonicalObject::default());
+        Command::Operator(Operation::CreateWorkspace { name, plan, public_key, api_key, metadata })
     }
 }
 

@@ -134,7 +134,13 @@ impl Agreeable {
         let (api_key_id, name) = (ApiKeyId::from_bytes([1; 16]), Name::new("key").unwrap());
         let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
         let api_key = NewApiKey { api_key_id, name: name.clone(), style, role, expires_at, secret_hash: [1; 32] };
-        let operation = Operation::CreateWorkspace { name, plan: Plan::Pro, public_key: [1; 32], api_key };
+        let operation = Operation::CreateWorkspace {
+            name,
+            plan: Plan::Pro,
+            public_key: [1; 32],
+            api_key: Some(api_key),
+            metadata: CanonicalObject::default(),
+        };
         log.run(&Command::Operator(operation), instant("09:00")).unwrap();
         Self(log)
     }
@@ -159,6 +165,7 @@ impl Agreeable {
             user_id: UserId::new("user").unwrap(),
             source: Source::Inline(terms),
             expires_at: Some(instant("12:00")),
+            not_before: None,
             budget_limit: None,
             replaces: None,
             metadata: CanonicalObject::default(),

@@ -202,7 +202,10 @@ impl Model {
             | Action::CreateBundle(_)
             | Action::DeleteBundle(_)
             | Action::PlaceTombstone(_)
-            | Action::LiftTombstone(_) => panic!("{action:?} is not about consents"),
+            | Action::LiftTombstone(_)
+            | Action::CreateApiKey(..)
+            | Action::Register(_)
+            | Action::Pay(_) => panic!("{action:?} is not about consents"),
         })
     }
 
@@ -276,7 +279,7 @@ impl Model {
                     assert_eq!(asked.authorization, granted.authorization_id, "the authorization is called what it was to be");
                     asked.approved_at = Some(now);
                     let (id, workspace, terms) = (granted.authorization_id, decided.workspace_id, granted.terms.clone());
-                    self.grants.push(Grant { id, workspace, terms, expires_at: None, budget: None, revoked: false });
+                    self.grants.push(Grant { id, workspace, terms, expires_at: None, not_before: None, budget: None, revoked: false });
                 }
                 Event::Authorization(AuthorizationEvent::Revoked(revoked)) => {
                     self.grants.iter_mut().find(|grant| grant.id == revoked.authorization_id).unwrap().revoked = true;
@@ -289,7 +292,10 @@ impl Model {
                 | Event::Confirmation(_)
                 | Event::Escalation(_)
                 | Event::Bundle(_)
-                | Event::Tombstone(_) => panic!("{event:?} does not happen to consents"),
+                | Event::Tombstone(_)
+                | Event::Agent(_)
+                | Event::Device(_)
+                | Event::Payment(_) => panic!("{event:?} does not happen to consents"),
             }
         }
     }

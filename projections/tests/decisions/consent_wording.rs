@@ -47,6 +47,18 @@ impl Names {
             | Outcome::Resolved(_)
             | Outcome::BundleCreated(..)
             | Outcome::BundleDeleted(..)
+            | Outcome::Agent(_)
+            | Outcome::Credential(_)
+            | Outcome::Device(_)
+            | Outcome::Delegation(_)
+            | Outcome::PaymentDecided(..)
+            | Outcome::IntentCreated(_)
+            | Outcome::Intent(_)
+            | Outcome::Abandoned(..)
+            | Outcome::Refused(_)
+            | Outcome::TokenIssued(..)
+            | Outcome::Queued(_)
+            | Outcome::Reconciled(_)
             | Outcome::TombstonePlaced { .. }
             | Outcome::TombstoneLifted { .. }
             | Outcome::Repeated(_) => panic!("{outcome:?} is not about consents"),

@@ -10,7 +10,7 @@ use allowlog_proto::api::permitly::AskBody;
 use allowlog_proto::chain::Hash;
 use allowlog_proto::event::{AuthorizationEvent, ConsentEvent, Event, Plan, Role, Style, TokenTerms, Visitor};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentId, WebhookId};
-use allowlog_proto::json::Value;
+use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::record::Record;
 use allowlog_proto::text::{Name, UserId};
 use allowlog_proto::time::Timestamp;
@@ -40,7 +40,17 @@ impl Story {
         let api_key = NewApiKey { api_key_id, name, style, role, expires_at, secret_hash: [1; 32] };
         let (name, plan) = (Name::new("acme").unwrap(), Plan::Free);
         let now = instant("09:00");
-        log.run(&Command::Operator(Operation::CreateWorkspace { name, plan, public_key: [1; 32], api_key }), now).unwrap();
+        log.run(
+            &Command::Operator(Operation::CreateWorkspace {
+                name,
+                plan,
+                public_key: [1; 32],
+                api_key: Some(api_key),
+                metadata: CanonicalObject::default(),
+            }),
+            now,
+        )
+        .unwrap();
         let body = r#"{"end_user_ref":"anna","redirect_url":"https://a.example/x","scopes":[{"key":"a"},{"key":"é"}]}"#;
         let body = AskBody::parse(&Value::parse(body.as_bytes()).unwrap()).unwrap();
         let none = AuthorizationId::from_bytes([0; 16]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use allowlog_projections::command::{Command, Visit};
+use allowlog_projections::command::{Action, Command, Visit};
 use allowlog_projections::decide::{Decided, Outcome, decide};
 use allowlog_projections::ids::Ids;
 use allowlog_projections::receipts::{self, receipt};
@@ -130,6 +130,9 @@ impl Log {
         assert_eq!(chain, self.chain, "both come to the same head");
         assert_eq!(state, self.state, "replay is the state");
         assert_eq!(state.hash(), self.state.hash(), "equal states have equal hashes");
+        let mut saved = Vec::new();
+        state.save(&mut saved).unwrap();
+        assert_eq!(State::load(&mut saved.as_slice()).unwrap(), state, "a snapshot is the state");
         self.audit_receipts();
         self.audit_signers();
     }
@@ -178,6 +181,8 @@ fn place(sequence: u64) -> usize {
 fn assert_outcome_can_be_told_again(command: &Command, decided: &Decided, now: Timestamp) {
     let told = Outcome::of(&decided.events, now);
     match command {
+        // The secret of a key is told once: nobody can be told again.
+        Command::Caller { request: None, action: Action::CreateApiKey(..), .. } => assert_eq!(told, None),
         // Nobody asks again for having looked.
         Command::Visitor { visit: Visit::View(_), .. } => assert_eq!(told, None),
         Command::Caller { .. } | Command::Visitor { .. } if !decided.events.is_empty() => {
@@ -199,8 +204,24 @@ fn assert_outcome_says_what_is_stored(decided: &Decided) {
         Outcome::Revoked(revoked) => assert_eq!(receipts, [revoked.receipt_id]),
         Outcome::Resolved(resolved) => assert_eq!(receipts, resolved.receipt_id.into_iter().collect::<Vec<_>>()),
         Outcome::TokenVerified(verified) => assert_eq!(receipts, [verified.receipt_id]),
+        Outcome::PaymentDecided(decided, _) => assert_eq!(receipts, [decided.receipt_id]),
+        Outcome::Refused(refused) => assert_eq!(receipts, [refused.moved.receipt_id]),
+        Outcome::TokenIssued(issued, _) => assert_eq!(receipts, [issued.receipt_id]),
+        Outcome::Reconciled(settled) => {
+            assert_eq!(receipts, settled.results.iter().map(|reconciled| reconciled.receipt_id).collect::<Vec<_>>());
+        }
+        // The first answer again names the first receipt.
+        Outcome::Intent(_) if decided.events.is_empty() => {}
+        Outcome::Intent(intent) => assert_eq!(receipts, intent.receipt_id.into_iter().collect::<Vec<_>>()),
+        Outcome::Delegation(_) => assert_eq!(receipts.len(), decided.events.len(), "a grant, or nothing"),
         Outcome::WorkspaceCreated(_)
         | Outcome::WorkspaceChanged(_)
+        | Outcome::Agent(_)
+        | Outcome::Credential(_)
+        | Outcome::Device(_)
+        | Outcome::IntentCreated(_)
+        | Outcome::Abandoned(..)
+        | Outcome::Queued(_)
         | Outcome::ApiKeyCreated(_)
         | Outcome::ApiKeyRevoked(_)
         | Outcome::SigningKeyRotated(_)

@@ -2,7 +2,9 @@
 //!
 //! `log` commits as the writer does and audits what it stored, `table` reads the tables, `wording` puts outcomes and
 //! events into their words. `model` decides everything once more, `interpreter` the conditions, `commands` draws what both
-//! are asked. To add a reason: a row in `tables/check.txt`, a pair in `tables/precedence.txt`.
+//! are asked; consents and payments have files of their own beside each, and `payment_audit` says what holds in every log.
+//! To add a reason: a row in `tables/check.txt`, a pair in `tables/precedence.txt`; a code of the gate: a row in
+//! `tables/gate.txt`, a pair in `tables/gate_precedence.txt`.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -25,7 +27,18 @@ mod dice;
 mod interpreter;
 mod log;
 mod model;
+mod offline_model;
+mod payment_answer;
+mod payment_audit;
+mod payment_commands;
+mod payment_limits;
+mod payment_model;
+mod payment_precedence;
+mod payment_receipts;
+mod payment_wording;
+mod payment_words;
 mod precedence;
+mod published;
 mod random_runs;
 mod receipts;
 mod table;
@@ -62,4 +75,8 @@ tables! {
     requests: "tables/requests.txt",
     consents: "tables/consents.txt",
     consent_agents: "tables/consent_agents.txt",
+    registry: "tables/registry.txt",
+    gate: "tables/gate.txt",
+    payment_intents: "tables/payment_intents.txt",
+    offline: "tables/offline.txt",
 }

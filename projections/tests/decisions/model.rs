@@ -1,13 +1,13 @@
 //! The contract once more, slow and obvious: vectors of facts, all of them searched every time, none forgotten.
 //!
 //! Written from sections 1 and 3 to 9 of the Allowly API in its scopes form. It shares no constant with the real core. Consents are
-//! in `consent_model`.
+//! in `consent_model`, payments in `payment_model`.
 
 use allowlog_projections::command::{Action, Command, Credential, Operation};
 use allowlog_projections::decide::{Decided, Outcome};
 use allowlog_proto::api::allowly::{CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, Source};
 use allowlog_proto::event::{
-    Answer as UserAnswer, Bundle as BundleTerms, Condition, Constraints, Plan, Resolution, Role, Terms, Verdict, Withdrawer,
+    AgentStatus, Answer as UserAnswer, Bundle as BundleTerms, Condition, Constraints, Plan, Resolution, Role, Terms, Verdict, Withdrawer,
 };
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, Nonce, TombstoneId, WorkspaceId};
 use allowlog_proto::json::{Object, Value};
@@ -19,8 +19,10 @@ use allowlog_proto::time::Timestamp;
 use crate::answer::{Answer, Line, line, placed};
 use crate::consent_model::{Asked, ConsentAgent, Token};
 use crate::interpreter::{Said, glob, quiet, recorded, say};
+use crate::payment_model::{Paid, pays};
 
 const FIVE_MINUTES: u64 = 300_000;
+const AN_HOUR: u64 = 3_600_000;
 const A_DAY: u64 = 86_400_000;
 
 #[derive(Clone, Default)]
@@ -37,6 +39,7 @@ pub(crate) struct Model {
     pub(crate) agents: Vec<ConsentAgent>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) tokens: Vec<Token>,
+    pub(crate) paid: Paid,
     signing_keys: Vec<(WorkspaceId, [u8; 32], Timestamp)>,
     allows: Vec<Allow>,
     minted: Vec<String>,
@@ -67,6 +70,7 @@ pub(crate) struct Grant {
     pub(crate) terms: Terms,
     /// A consent's has no end.
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) not_before: Option<Timestamp>,
     pub(crate) budget: Option<i64>,
     pub(crate) revoked: bool,
 }
@@ -135,8 +139,8 @@ pub(crate) struct Escalation {
     pub(crate) id: EscalationId,
     pub(crate) binding: Binding,
     asked_at: Timestamp,
-    resolution: Option<(Resolution, Approver, Timestamp)>,
-    used: bool,
+    pub(crate) resolution: Option<(Resolution, Approver, Timestamp)>,
+    pub(crate) used: bool,
 }
 
 /// What the conditions of a scope say of a context.
@@ -262,6 +266,12 @@ impl Model {
             | Action::CreateConsentAgent(..)
             | Action::ChangeConsentAgent(..)
             | Action::RotateWebhookSecret(_) => self.about_consents(workspace, action, now),
+            Action::CreateApiKey(asked, _) if *asked != Some(workspace) => Answer::Refused("not found"),
+            Action::CreateApiKey(_, api_key) => {
+                self.operate(&Operation::CreateApiKey { workspace_id: workspace, api_key: (**api_key).clone() }, now)
+            }
+            Action::Register(registration) => self.register(workspace, registration, now),
+            Action::Pay(payments) => self.pay(workspace, payments, now),
         }
     }
 
@@ -285,20 +295,32 @@ impl Model {
         live.map(|live| &live.bundle)
     }
 
-    fn is_closed(&self, workspace: WorkspaceId, resource: Option<&Resource>) -> bool {
+    pub(crate) fn is_closed(&self, workspace: WorkspaceId, resource: Option<&Resource>) -> bool {
         self.tombstones.iter().any(|t| Some(&t.resource) == resource && t.workspace == workspace && !t.lifted)
     }
 
     fn operate(&self, operation: &Operation, now: Timestamp) -> Answer {
         let key = |id: ApiKeyId| self.api_keys.iter().find(|key| key.credential.api_key_id == id);
         match operation {
-            Operation::CreateWorkspace { api_key, .. } | Operation::CreateApiKey { api_key, .. } if key(api_key.api_key_id).is_some() => {
+            Operation::CreateWorkspace { api_key: Some(api_key), .. } | Operation::CreateApiKey { api_key, .. }
+                if key(api_key.api_key_id).is_some() =>
+            {
                 Answer::Refused("conflict")
             }
             Operation::CreateApiKey { api_key, .. } if api_key.expires_at.is_some_and(|end| end <= now) => {
                 Answer::Invalid("body.expires_at".to_owned())
             }
             Operation::CreateWorkspace { .. } | Operation::CreateApiKey { .. } => Answer::Operated,
+            // Anybody may have the first key of a workspace, for an hour.
+            Operation::CreateFirstApiKey { workspace_id, api_key } => {
+                let made = self.signing_keys.iter().filter(|(workspace, ..)| workspace == workspace_id).map(|(.., at)| *at).min();
+                let is_first = !self.api_keys.iter().any(|key| key.workspace == *workspace_id);
+                match made.filter(|made| is_first && now < after(*made, AN_HOUR)) {
+                    None => Answer::Refused("unauthorized"),
+                    Some(_) if key(api_key.api_key_id).is_some() => Answer::Refused("conflict"),
+                    Some(_) => Answer::Operated,
+                }
+            }
             Operation::ChangeWorkspace { workspace_id, name, plan } => {
                 let before = self.workspaces.iter().find(|workspace| workspace.id == *workspace_id).unwrap();
                 let (name, plan) = (name.clone().unwrap_or(before.name.clone()), plan.unwrap_or(before.plan));
@@ -325,6 +347,12 @@ impl Model {
         self.grants.iter().find(|grant| grant.id.to_string() == id && grant.workspace == workspace)
     }
 
+    /// Budgets too.
+    pub(crate) fn has_escalations(&self, workspace: WorkspaceId) -> bool {
+        let plan = self.workspaces.iter().find(|known| known.id == workspace).unwrap().plan;
+        plan == Plan::Pro || plan == Plan::Enterprise
+    }
+
     fn create(&self, workspace: WorkspaceId, body: &CreateBody, now: Timestamp) -> Answer {
         let (terms, default_end) = match &body.source {
             Source::Inline(terms) => (terms, None),
@@ -338,11 +366,13 @@ impl Model {
         let Some(expires_at) = body.expires_at.or(default_end).filter(|end| *end > now) else {
             return Answer::Invalid("body.expires_at".to_owned());
         };
+        if body.not_before.is_some_and(|start| start >= expires_at) {
+            return Answer::Invalid("body.not_before".to_owned());
+        }
         if body.replaces.as_ref().is_some_and(|id| self.grant(workspace, id.as_str()).is_none()) {
             return Answer::Invalid("body.replaces".to_owned());
         }
-        let plan = self.workspaces.iter().find(|known| known.id == workspace).unwrap().plan;
-        let is_small = plan == Plan::Free || plan == Plan::Starter;
+        let is_small = !self.has_escalations(workspace);
         if is_small && body.budget_limit.is_some() {
             return Answer::Refused("budget plan required");
         }
@@ -416,11 +446,21 @@ impl Model {
         if grant.revoked {
             return deny(Reason::AuthorizationRevoked);
         }
+        if grant.not_before.is_some_and(|start| now < start) {
+            return deny(Reason::AuthorizationNotYetValid);
+        }
         if grant.is_over(now) {
             return deny(Reason::AuthorizationExpired);
         }
         if granted.is_none() || !holds(&limits, body) {
             return deny(Reason::ScopeNotAuthorized);
+        }
+        // What an agent pays under a delegation is for the gate alone, and so is whether agent and device are such as they must be.
+        if let Some(delegation) = self.paid.delegations.iter().find(|delegation| delegation.id == grant.id) {
+            let agent = self.paid.agents.iter().find(|payer| payer.id == delegation.agent).unwrap();
+            if pays(scope.as_str()) || agent.status != AgentStatus::Active || delegation.limits.requires_trusted_device {
+                return deny(Reason::ScopeNotAuthorized);
+            }
         }
         if self.is_closed(workspace, body.resource.as_ref()) {
             return deny(Reason::ResourceTombstoned);
@@ -539,7 +579,15 @@ impl Model {
                 let Answer::Created(terms, expires_at) = self.create(workspace, body, now) else { panic!("{body:?} is refused") };
                 let (id, budget) = (created.granted.authorization_id, body.budget_limit.map(|limit| limit.get()));
                 self.mint(id);
-                self.grants.push(Grant { id, workspace, terms: *terms, expires_at: Some(expires_at), budget, revoked: false });
+                self.grants.push(Grant {
+                    id,
+                    workspace,
+                    terms: *terms,
+                    expires_at: Some(expires_at),
+                    not_before: body.not_before,
+                    budget,
+                    revoked: false,
+                });
             }
             (Action::Revoke(..) | Action::WithdrawConsent(_), Outcome::Revoked(revoked)) => {
                 self.grants.iter_mut().find(|grant| grant.id == revoked.authorization_id).unwrap().revoked = true;
@@ -586,6 +634,12 @@ impl Model {
                 | Action::RotateWebhookSecret(_),
                 _,
             ) => self.learn_consents(now, decided),
+            (Action::CreateApiKey(_, api_key), Outcome::ApiKeyCreated(_)) => {
+                let operation = Operation::CreateApiKey { workspace_id: workspace, api_key: (**api_key).clone() };
+                self.learn_operation(&operation, now, outcome);
+            }
+            (Action::Register(registration), _) => self.learn_registration(workspace, registration, decided),
+            (Action::Pay(payments), _) => self.learn_payments(workspace, payments, now, decided),
             (action, outcome) => panic!("{outcome:?} is no answer to {action:?}"),
         }
     }
@@ -608,7 +662,7 @@ impl Model {
 
     fn learn_operation(&mut self, operation: &Operation, now: Timestamp, outcome: &Outcome) {
         let (workspace, key) = match (operation, outcome) {
-            (Operation::CreateWorkspace { name, plan, public_key, api_key }, Outcome::WorkspaceCreated(created)) => {
+            (Operation::CreateWorkspace { name, plan, public_key, api_key: Some(api_key), .. }, Outcome::WorkspaceCreated(created)) => {
                 self.mint(created.workspace_id);
                 self.workspaces.push(Workspace { id: created.workspace_id, name: name.clone(), plan: *plan });
                 self.signing_keys.push((created.workspace_id, *public_key, now));
@@ -620,7 +674,10 @@ impl Model {
                 workspace.plan = plan.unwrap_or(workspace.plan);
                 return;
             }
-            (Operation::CreateApiKey { workspace_id, api_key }, Outcome::ApiKeyCreated(_)) => (*workspace_id, api_key),
+            (
+                Operation::CreateApiKey { workspace_id, api_key } | Operation::CreateFirstApiKey { workspace_id, api_key },
+                Outcome::ApiKeyCreated(_),
+            ) => (*workspace_id, api_key),
             (Operation::RevokeApiKey { api_key_id, .. }, Outcome::ApiKeyRevoked(_)) => {
                 self.api_keys.iter_mut().find(|key| key.credential.api_key_id == *api_key_id).unwrap().revoked = true;
                 return;
@@ -640,11 +697,17 @@ impl Model {
             return;
         }
         let grant = AuthorizationId::parse(body.authorization_id.as_str()).unwrap();
-        let binding = Binding { grant, scope: scope.clone(), resource: body.resource.clone() };
+        if matches!(verdict, Verdict::Allow { .. }) {
+            let cost = body.estimated_cost.map_or(0, |cost| cost.get());
+            self.allows.push(Allow { grant, scope: scope.clone(), date: date(now), cost });
+        }
+        self.learn_asked(Binding { grant, scope: scope.clone(), resource: body.resource.clone() }, verdict, now);
+    }
+
+    /// What people are asked, and what of their answers is used up.
+    pub(crate) fn learn_asked(&mut self, binding: Binding, verdict: &Verdict, now: Timestamp) {
         match verdict {
             Verdict::Allow { consumed } => {
-                let cost = body.estimated_cost.map_or(0, |cost| cost.get());
-                self.allows.push(Allow { grant, scope: scope.clone(), date: date(now), cost });
                 for escalation in self.escalations.iter_mut().filter(|escalation| Some(escalation.id) == *consumed) {
                     escalation.used = true;
                 }
@@ -670,14 +733,15 @@ impl Model {
 
     /// The instants at which something lapses that is still of use.
     pub(crate) fn edges(&self) -> Vec<Timestamp> {
-        let grants = self.grants.iter().filter(|grant| !grant.revoked).filter_map(|grant| grant.expires_at);
+        let grants =
+            self.grants.iter().filter(|grant| !grant.revoked).flat_map(|grant| grant.not_before.into_iter().chain(grant.expires_at));
         let questions = self.questions.iter().filter(|question| !question.answered).map(Question::until);
         let confirmations = self.confirmations.iter().map(|confirmation| confirmation.until);
         let escalations = self.escalations.iter().filter(|escalation| !escalation.used).map(Escalation::until);
         let requests = self.requests.iter().map(Named::lapses_at);
         let api_keys = self.api_keys.iter().filter(|key| !key.revoked).filter_map(|key| key.expires_at);
         let ends = grants.chain(questions).chain(confirmations).chain(escalations).chain(requests).chain(api_keys);
-        ends.chain(self.consent_edges()).collect()
+        ends.chain(self.consent_edges()).chain(self.payment_edges()).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use allowlog_projections::command::{Action, Command, Visit};
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::state::State;
 use allowlog_proto::api::allowly::{CheckBody, Source};
-use allowlog_proto::event::Withdrawer;
+use allowlog_proto::event::{Code, Withdrawer};
 use allowlog_proto::json::Value;
 use allowlog_proto::reason::Reason;
 use allowlog_proto::time::Timestamp;
@@ -16,10 +16,14 @@ use crate::commands::Commands;
 use crate::dice::Dice;
 use crate::log::Log;
 use crate::model::Model;
+use crate::payment_audit::assert_limits_held;
 use crate::wording::instant;
 
 const SEEDS: u64 = 600;
 const COMMANDS: u64 = 170;
+/// Of a hundred commands, those about payments.
+const PAYING: u64 = 4;
+const MOSTLY_PAYING: u64 = 92;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -77,7 +81,7 @@ const REACHED: &[&str] = &[
 fn the_core_agrees_with_the_model() {
     let mut tally = BTreeMap::new();
     for seed in 0..SEEDS {
-        Run::new(seed).go(&mut tally);
+        Run::new(seed, PAYING).go(&mut tally, COMMANDS);
     }
     // A run that never comes to a rung tests nothing of it.
     for reason in Reason::ALL {
@@ -91,18 +95,81 @@ fn the_core_agrees_with_the_model() {
     }
 }
 
+/// Commands of a run that is mostly about payments.
+const PAYMENTS: u64 = 110;
+
+/// What runs about payments come to, beside the codes of the gate.
+const PAID: &[&str] = &[
+    "ALLOW",
+    "ALLOW_WITH_LIMITS",
+    "DENY",
+    "REVIEW",
+    "STEP_UP_REQUIRED",
+    "payer",
+    "credential",
+    "device",
+    "delegated",
+    "delegation revoked again",
+    "intent",
+    "an intent moved again",
+    "authorised",
+    "captured",
+    "cancelled",
+    "abandoned",
+    "refused when fresh",
+    "permission_required",
+    "permission_denied",
+    "permission_expired",
+    "amount_exceeds_limit",
+    "permission_mismatch",
+    "delegation_revoked",
+    "limit_exceeded",
+    "already used",
+    "token issued",
+    "queued",
+    "queued before",
+    "settled",
+    "double_spend",
+    "expired",
+    "over_limit",
+    "conflict",
+    "not found",
+    "invalid",
+    "retried",
+];
+
+#[test]
+fn the_core_agrees_with_the_model_about_payments() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = |nth: usize| {
+        let mut tally = BTreeMap::new();
+        (0..SEEDS).skip(nth).step_by(threads).for_each(|seed| Run::new(seed, MOSTLY_PAYING).go(&mut tally, PAYMENTS));
+        tally
+    };
+    let tallies: Vec<BTreeMap<String, u32>> = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..threads).map(|nth| scope.spawn(move || each(nth))).collect();
+        started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut tally: BTreeMap<String, u32> = BTreeMap::new();
+    tallies.into_iter().flatten().for_each(|(what, count)| *tally.entry(what).or_default() += count);
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    for what in codes.chain(PAID.iter().copied()) {
+        assert!(tally.get(what).is_some_and(|count| *count >= 30), "too few `{what}`: {tally:?}");
+    }
+}
+
 /// What the folds of the first seeds hash to, with the version of the state it was recorded under.
 ///
 /// If this fails, the same log comes to another state than before, or the state has other bytes: raise `State::VERSION`, so
 /// that no snapshot of before is read, and record the new hash. (It fails, too, when the drawing of commands changes.)
-const FOLDED: (u32, &str) = (3, "c79628871d57aa6c3f19c7a5d2dd4898d968848aefc483c591e9e34f5ba40abf");
+const FOLDED: (u32, &str) = (4, "bf8a608e0622c0623e577193d1087026bd765fd6a48570a54aab681ee14a1ece");
 
 #[test]
 fn the_version_of_the_state_is_that_of_its_fold() {
     let mut folded = String::new();
     for seed in 0..40 {
-        let mut run = Run::new(seed);
-        run.play(&mut BTreeMap::new());
+        let mut run = Run::new(seed, if seed % 2 == 0 { PAYING } else { MOSTLY_PAYING });
+        run.play(&mut BTreeMap::new(), COMMANDS);
         folded += &run.log.state.hash().to_string();
     }
     let hash = blake3::hash(folded.as_bytes()).to_hex();
@@ -111,6 +178,7 @@ fn the_version_of_the_state_is_that_of_its_fold() {
 
 struct Run {
     seed: u64,
+    paying: u64,
     dice: Dice,
     log: Log,
     model: Model,
@@ -121,29 +189,31 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, paying: u64) -> Self {
         let mut chance = Dice::new(!seed);
         let log = Log::new(move || (u128::from(chance.next()) << 64) | u128::from(chance.next()));
         let public_keys = std::array::from_fn(|n| [u8::try_from(n).unwrap(); 32]);
-        Self { seed, dice: Dice::new(seed), log, model: Model::default(), public_keys, now: instant("09:00"), at_work: String::new() }
+        let (model, now) = (Model::default(), instant("09:00"));
+        Self { seed, paying, dice: Dice::new(seed), log, model, public_keys, now, at_work: String::new() }
     }
 
     fn commands(&mut self) -> Commands<'_> {
-        Commands { dice: &mut self.dice, model: &self.model, now: self.now, public_keys: &self.public_keys }
+        Commands { dice: &mut self.dice, model: &self.model, now: self.now, paying: self.paying, public_keys: &self.public_keys }
     }
 
-    fn go(mut self, tally: &mut BTreeMap<String, u32>) {
-        self.play(tally);
+    fn go(mut self, tally: &mut BTreeMap<String, u32>, commands: u64) {
+        self.play(tally, commands);
+        assert_limits_held(&self.log.records);
     }
 
-    fn play(&mut self, tally: &mut BTreeMap<String, u32>) {
+    fn play(&mut self, tally: &mut BTreeMap<String, u32>, commands: u64) {
         let workspace: fn(&mut Commands<'_>) -> Command = |commands| commands.workspace();
         let create: fn(&mut Commands<'_>) -> Command = |commands| commands.create();
         for make in [workspace, workspace, create, create] {
             let command = make(&mut self.commands());
             self.judge(&command, tally);
         }
-        for _ in 0..COMMANDS {
+        for _ in 0..commands {
             self.step_clock(tally);
             let command = self.commands().any();
             self.judge(&command, tally);
@@ -156,11 +226,15 @@ impl Run {
         let result = self.log.run(command, self.now);
         let answer = real_answer(&result);
         assert_eq!(answer, expected, "core and model");
+        if let (Ok(decided), Answer::Payment(answer)) = (&result, &answer) {
+            assert_eq!(decided.events.len(), answer.records(), "all of it is stored");
+        }
         if let Ok(decided) = &result {
             self.model.learn(command, self.now, decided);
         }
         self.assert_lapsed_is_forgotten();
         self.model.assert_consents_are(&self.log.state, self.now);
+        self.model.assert_limits_are(&self.log.state, self.now);
         if let Ok(Outcome::Repeated(answered)) = result.as_ref().map(|decided| &decided.outcome) {
             assert_eq!(self.log.first_answer(answered), *self.model.first_answer(answered.first), "the first answer again");
         }
@@ -228,7 +302,11 @@ impl Run {
 
     /// Often not at all, mostly a little, sometimes to the very millisecond at which something lapses, or beside it.
     fn step_clock(&mut self, tally: &mut BTreeMap<String, u32>) {
+        // What is decided about payments is soon over.
+        let is_slow = self.paying == MOSTLY_PAYING && self.dice.percent(70);
         let ms = match self.dice.below(100) {
+            0..60 if is_slow => 0,
+            60..97 if is_slow => self.dice.below(MINUTE / 15),
             0..30 => 0,
             30..80 => self.dice.below(MINUTE / 2),
             80..82 => self.dice.below(6 * HOUR),
@@ -265,6 +343,7 @@ fn tally_answer(answer: Answer, mut count: impl FnMut(&str)) {
             Withdrawer::Builder => "consent taken back by the builder",
         }),
         Answer::Consent(answer) => count(answer.as_str()),
+        Answer::Payment(answer) => answer.told().into_iter().for_each(count),
         Answer::Again { .. } => count("retried"),
         Answer::Operated
         | Answer::Rotated(_)

@@ -8,23 +8,32 @@ use allowlog_proto::api::allowly::{BundleBody, CheckBody, ConfirmBody, CreateBod
 use allowlog_proto::api::permitly::AskBody;
 use allowlog_proto::event::{Plan, Role, Style, TokenTerms, Visitor};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, Nonce, TokenId};
-use allowlog_proto::json::Value;
+use allowlog_proto::json::{CanonicalObject, Value};
 use allowlog_proto::text::Name;
 
 use crate::log::Log;
 use crate::wording::instant;
 
 /// A workspace begun at 09:00. Without chance, ids are the millisecond and a number counted up within it.
-struct Issuer(Log);
+pub(crate) struct Issuer(pub(crate) Log);
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut issuer = Self(Log::new(|| 0));
         let (api_key_id, name) = (ApiKeyId::from_bytes([1; 16]), Name::new("key").unwrap());
         let (style, role, expires_at) = (Style::Allowly, Role::Runtime, None);
         let api_key = NewApiKey { api_key_id, name, style, role, expires_at, secret_hash: [1; 32] };
         let (name, plan) = (Name::new("acme").unwrap(), Plan::Pro);
-        issuer.run("09:00", Command::Operator(Operation::CreateWorkspace { name, plan, public_key: [1; 32], api_key }));
+        issuer.run(
+            "09:00",
+            Command::Operator(Operation::CreateWorkspace {
+                name,
+                plan,
+                public_key: [1; 32],
+                api_key: Some(api_key),
+                metadata: CanonicalObject::default(),
+            }),
+        );
         issuer
     }
 
@@ -32,7 +41,7 @@ impl Issuer {
         self.0.run(&command, instant(at)).expect("decided");
     }
 
-    fn ask(&mut self, at: &str, action: Action) -> Vec<String> {
+    pub(crate) fn ask(&mut self, at: &str, action: Action) -> Vec<String> {
         let before = self.0.records.len();
         let credential = Credential { api_key_id: ApiKeyId::from_bytes([1; 16]), secret_hash: [1; 32] };
         self.run(at, Command::Caller { credential, request: None, action });
@@ -84,7 +93,7 @@ fn a_plain_grant() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"expires_at":"2026-03-10T12:00:00.000Z","scopes":["email.send"]},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -123,7 +132,7 @@ fn a_grant_with_all_there_is() {
             r#""a.read",{"constraints":{"max_per_day":1},"name":"m.send"}],"#,
             r#""zone":{"a":-7,"b":[1,null,true]}},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK2MV00000000000000000","resource":null,"user_id":"üser\u000a","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -155,7 +164,7 @@ fn a_grant_with_a_budget_and_conditions_as_they_were_given() {
             r#""deny_when":[{"field":"amount","gt":100},{"field":"kind","in":["x",1,true]}],"escalate_when":[]},"name":"pay"},"#,
             r#"{"constraints":{"confirm_when":[]},"name":"read"},"list"]},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -178,7 +187,7 @@ fn a_grant_from_a_bundle_says_all_of_it() {
             r#""requires_confirm_for":["send"],"requires_escalation_for":["read"],"#,
             r#""scopes":[{"constraints":{"max_per_day":1},"name":"send"},"read"]},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:00:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK0T800000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -195,7 +204,7 @@ fn a_revoke_that_says_nothing_and_one_by_a_user() {
         [concat!(
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_revoked_via_settings","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -206,7 +215,7 @@ fn a_revoke_that_says_nothing_and_one_by_a_user() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK2MV00000000000000001","#,
             r#""context":{"notes":"lost\u0009phone","revoked_by":"user"},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:03:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_revoked_via_settings","#,
             r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -225,7 +234,7 @@ fn a_revoke_by_a_successor_says_superseded_whatever_the_caller_says() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"revoked_by":"superseded","superseded_by":"auth_01KKBK2MV00000000000000001"},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"superseded_by_new_authorization","#,
+            r#""policy_version":"2026-11-26.1","reason":"superseded_by_new_authorization","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -249,7 +258,7 @@ fn a_consent_that_was_given_verified_and_taken_back() {
             r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"consent_id":"cr_00000000000000000000000000","scopes":["email.send","a"]},"#,
             r#""decision":"authorization_granted","event":"authorization.create","issued_at":"2026-03-10T10:01:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_approved_via_customer_ui","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_approved_via_customer_ui","#,
             r#""receipt_id":"rcp_01KKBK2MV00000000000000001","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -263,7 +272,7 @@ fn a_consent_that_was_given_verified_and_taken_back() {
             r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"consent_id":"cr_00000000000000000000000000","token_expires_at":"2026-03-10T11:01:00.000Z","#,
             r#""token_id":"tok_01KKBK2MV00000000000000000"},"#,
-            r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
+            r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-26.1","#,
             r#""reason":"authorization_granted_scope_active","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
             r#""scope":"consent.verify","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -274,7 +283,7 @@ fn a_consent_that_was_given_verified_and_taken_back() {
             r#"{"agent_id":"ag_01KKBK0T800000000000000000","authorization_id":"auth_01KKBK0T800000000000000001","#,
             r#""context":{"consent_id":"cr_00000000000000000000000000","revoked_by":"builder"},"#,
             r#""decision":"authorization_revoked","event":"authorization.revoke","issued_at":"2026-03-10T10:03:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"user_revoked_via_settings","#,
+            r#""policy_version":"2026-11-26.1","reason":"user_revoked_via_settings","#,
             r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":null,"user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -290,7 +299,7 @@ fn a_check_that_matched_nothing() {
         Issuer::new().check("10:02", body),
         [concat!(
             r#"{"agent_id":"unknown","authorization_id":null,"context":{"session_id":"s1"},"#,
-            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
+            r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-26.1","#,
             r#""reason":"authorization_not_found","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"mail:1","#,
             r#""scope":"email.send","user_id":"unknown","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -311,14 +320,14 @@ fn a_check_has_a_receipt_for_each_scope() {
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
-                r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
+                r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-26.1","#,
                 r#""reason":"authorization_granted_scope_active","receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
                 r#""scope":"email.send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"b":{"c":"é\u001f","d":1},"initiated_by":"bob","session_id":"s/1","z":[]},"#,
-                r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-25.1","#,
+                r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","policy_version":"2026-11-26.1","#,
                 r#""reason":"scope_not_authorized","receipt_id":"rcp_01KKBK4FE00000000000000001","resource":null,"#,
                 r#""scope":"email.read","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -344,7 +353,7 @@ fn a_check_that_asks_people() {
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"escalation":{"escalation_to":"finance","event":"requested","id":"esc_01KKBK2MV00000000000000000","#,
                 r#""scope":"pay","status":"pending"},"note":"x","session_id":"s1"},"#,
-                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-26.1","#,
                 r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000001","resource":"","#,
                 r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -352,14 +361,14 @@ fn a_check_that_asks_people() {
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"escalation":{"escalation_to":null,"event":"requested","id":"esc_01KKBK2MV00000000000000002","#,
                 r#""scope":"post","status":"pending"},"note":"x","session_id":"s1"},"#,
-                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
+                r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-26.1","#,
                 r#""reason":"escalation_required","receipt_id":"rcp_01KKBK2MV00000000000000003","resource":"","#,
                 r#""scope":"post","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
             concat!(
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","#,
                 r#""context":{"note":"x","session_id":"s1"},"#,
-                r#""decision":"confirm","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-25.1","#,
+                r#""decision":"confirm","issued_at":"2026-03-10T10:01:00.000Z","policy_version":"2026-11-26.1","#,
                 r#""reason":"scope_requires_user_confirmation","receipt_id":"rcp_01KKBK2MV00000000000000005","resource":"","#,
                 r#""scope":"send","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -396,7 +405,7 @@ fn a_check_with_a_budget_and_conditions() {
                 r#""budget":{"estimated_cost_micros":20,"limit_micros":50,"spent_after_micros":0,"spent_micros":0},"tags":["x"]},"#,
                 r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","#,
                 r#""policy_eval":{"field_value":500,"matched_condition":{"field":"amount","op":"gt","value":100}},"#,
-                r#""policy_version":"2026-11-25.1","reason":"deny_condition_matched","#,
+                r#""policy_version":"2026-11-26.1","reason":"deny_condition_matched","#,
                 r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":null,"#,
                 r#""scope":"deny","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -405,7 +414,7 @@ fn a_check_with_a_budget_and_conditions() {
                 r#""budget":{"estimated_cost_micros":20,"limit_micros":50,"spent_after_micros":20,"spent_micros":0},"tags":["x"]},"#,
                 r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","#,
                 r#""policy_eval":{"field_value":null,"matched_condition":null},"#,
-                r#""policy_version":"2026-11-25.1","reason":"authorization_granted_scope_active","#,
+                r#""policy_version":"2026-11-26.1","reason":"authorization_granted_scope_active","#,
                 r#""receipt_id":"rcp_01KKBK4FE00000000000000001","resource":null,"#,
                 r#""scope":"quiet","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -414,7 +423,7 @@ fn a_check_with_a_budget_and_conditions() {
                 r#""budget":{"estimated_cost_micros":20,"limit_micros":50,"spent_after_micros":20,"spent_micros":20},"tags":["x"]},"#,
                 r#""decision":"confirm","issued_at":"2026-03-10T10:02:00.000Z","#,
                 r#""policy_eval":{"field_value":null,"matched_condition":{"field":"tags","op":"eq","value":"x"}},"#,
-                r#""policy_version":"2026-11-25.1","reason":"context_field_missing","#,
+                r#""policy_version":"2026-11-26.1","reason":"context_field_missing","#,
                 r#""receipt_id":"rcp_01KKBK4FE00000000000000003","resource":null,"#,
                 r#""scope":"list","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -422,7 +431,7 @@ fn a_check_with_a_budget_and_conditions() {
                 r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{"amount":500,"#,
                 r#""budget":{"estimated_cost_micros":20,"limit_micros":50,"spent_after_micros":40,"spent_micros":20},"tags":["x"]},"#,
                 r#""decision":"allow","issued_at":"2026-03-10T10:02:00.000Z","#,
-                r#""policy_version":"2026-11-25.1","reason":"authorization_granted_scope_active","#,
+                r#""policy_version":"2026-11-26.1","reason":"authorization_granted_scope_active","#,
                 r#""receipt_id":"rcp_01KKBK4FE00000000000000004","resource":null,"#,
                 r#""scope":"plain","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
             ),
@@ -445,7 +454,7 @@ fn a_check_that_a_condition_escalates() {
             r#""scope":"ask","status":"pending"},"kind":"x","session_id":"s1"},"#,
             r#""decision":"escalate","issued_at":"2026-03-10T10:01:00.000Z","#,
             r#""policy_eval":{"field_value":"x","matched_condition":{"field":"kind","op":"in","value":["x",1]}},"#,
-            r#""policy_version":"2026-11-25.1","reason":"escalate_condition_matched","#,
+            r#""policy_version":"2026-11-26.1","reason":"escalate_condition_matched","#,
             r#""receipt_id":"rcp_01KKBK2MV00000000000000001","resource":null,"#,
             r#""scope":"ask","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -466,7 +475,7 @@ fn a_check_of_a_closed_resource_says_no_budget_and_no_condition() {
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{"amount":500},"#,
             r#""decision":"deny","issued_at":"2026-03-10T10:02:00.000Z","#,
             r#""policy_eval":{"field_value":null,"matched_condition":null},"#,
-            r#""policy_version":"2026-11-25.1","reason":"resource_tombstoned","#,
+            r#""policy_version":"2026-11-26.1","reason":"resource_tombstoned","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"mail:1","#,
             r#""scope":"deny","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -485,7 +494,7 @@ fn a_resolution_and_the_allow_that_follows() {
             r#""context":{"escalation":{"escalation_to":"finance","event":"resolved","id":"esc_01KKBK2MV00000000000000000","#,
             r#""note":"ok","resolved_by":"fin","scope":"pay","status":"approved"}},"#,
             r#""decision":"escalation_approved","event":"escalation.resolve","issued_at":"2026-03-10T10:02:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"escalation_resolved_by_approver","#,
+            r#""policy_version":"2026-11-26.1","reason":"escalation_resolved_by_approver","#,
             r#""receipt_id":"rcp_01KKBK4FE00000000000000000","resource":"","user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -497,7 +506,7 @@ fn a_resolution_and_the_allow_that_follows() {
             r#""context":{"escalation":{"escalation_to":null,"event":"resolved","id":"esc_01KKBK2MV00000000000000002","#,
             r#""note":null,"resolved_by":"fin","scope":"post","status":"rejected"}},"#,
             r#""decision":"escalation_rejected","event":"escalation.resolve","issued_at":"2026-03-10T10:03:00.000Z","#,
-            r#""policy_version":"2026-11-25.1","reason":"escalation_resolved_by_approver","#,
+            r#""policy_version":"2026-11-26.1","reason":"escalation_resolved_by_approver","#,
             r#""receipt_id":"rcp_01KKBK6A100000000000000000","resource":"","user_id":"u1","version":"1.0","#,
             r#""workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]
@@ -507,7 +516,7 @@ fn a_resolution_and_the_allow_that_follows() {
         issuer.check("10:04", body),
         [concat!(
             r#"{"agent_id":"a1","authorization_id":"auth_01KKBK0T800000000000000001","context":{},"#,
-            r#""decision":"allow","issued_at":"2026-03-10T10:04:00.000Z","policy_version":"2026-11-25.1","#,
+            r#""decision":"allow","issued_at":"2026-03-10T10:04:00.000Z","policy_version":"2026-11-26.1","#,
             r#""reason":"authorization_granted_via_escalation","receipt_id":"rcp_01KKBK84M00000000000000000","resource":"","#,
             r#""scope":"pay","user_id":"u1","version":"1.0","workspace_id":"ws_01KKBFJYM00000000000000000"}"#,
         )]

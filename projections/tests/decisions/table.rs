@@ -21,9 +21,11 @@
 //! api_key K2 role read style affixio expires 12:00 in W1
 //! revoke_api_key K2 in W1
 //! rotate S2 in W1
+//! workspace acme - S2                        without a first API key, which anybody may fetch: first_key K2 in W2
+//! own_key K2 in W1                           one more, by the holder of one
 //! signing_keys W1; signer W1 at 10:00        what is in the key document, and who signs
 //! grant G2 a max_per_day 2 confirm + b escalate to boss expires 12:00 budget 50 replaces G1
-//! grant G2 from B1 expires 12:00             from a bundle, where `expires` may be left out
+//! grant G2 from B1 starts 10:00 expires 12:00    from a bundle, where `expires` may be left out
 //! revoke G1 by user superseded_by G2 notes enough
 //! check G1 a b on mail:1 with amount=5,kind="x" initiator bob session s1 cost 7
 //! approve N1 ttl 60; decline N1
@@ -35,10 +37,22 @@
 //! ask a + b user u agent A1 life 60 to https://a.example/x without_key
 //! view R1; consent R1; refuse R1; take_back R1 user u in W1    by a visitor, `from 192.0.2.7 with Browser`
 //! withdraw R1; mint R1; verify R1 X1 by A1 until 10:00; manage u
+//! register llm in W1; activate P1; suspend P1; retire P1; credential P1 expires 12:00
+//! device; attest V1; distrust V1 reason lost
+//! delegate P1 pay|mail.read merchants m1|m2 categories food blocked m3 per 1 daily 2 period 3/P7D currencies EUR channels online
+//!   stepup 4 review 5 trusted cap starts 10:00 expires 12:00      `-` is a list that is there and empty
+//! end D1 by user reason enough
+//! permit P1 100EUR to m1 under D1 via online category food from V1 for M1 permission pay on x     so policy, and trust
+//! prove D1 100EUR to m1
+//! intent 100EUR to m1 via online by P1 under D1 from V1 with Q1; authorise M1 with Q1 amount 50; capture M1 amount 30; cancel M1
+//! token P1 100EUR under D1 from till to m1|m2 life 3600
+//! tell till O1 50EUR to m1 occurred 09:10 ref r1 + O2 ...; reconcile till
+//! left D1 EUR at 10:00; stands M1 at 10:00                        what is left of limits, and how far an intent is
 //! status R1 at 10:00; lapses W1 at 10:00     how a request stands, and the rows of those that nobody answered
 //! ```
 //!
-//! R names consents, A their agents, X tokens. Where a step leads to webhooks or to rows of the audit list, they follow as `notice` and
+//! R names consents, A their agents, X tokens. P names agents that are registered, Z their credentials, V devices, D delegations (G what
+//! they are to the other faces), Q decisions of the gate, M payment intents, O offline tokens, U what was paid with them. Where a step leads to webhooks or to rows of the audit list, they follow as `notice` and
 //! `row`, all of them.
 //!
 //! Any of a caller's may end with `key I1`, an idempotency key; what is a retry is answered by `again:` and the first
@@ -67,6 +81,7 @@ use allowlog_proto::time::Timestamp;
 use crate::consent_words;
 use crate::dice::Dice;
 use crate::log::Log;
+use crate::payment_words;
 use crate::wording::{Names, condition, instant, unquoted};
 
 /// Runs every case of a table.
@@ -168,7 +183,7 @@ impl World {
         let mut words = Words(words);
         let at = words.option("at").map_or(self.now, instant);
         self.before = self.log.records.len();
-        if let ["signing_keys" | "signer" | "status" | "lapses", ..] = words.0[..] {
+        if let ["signing_keys" | "signer" | "status" | "lapses" | "left" | "stands", ..] = words.0[..] {
             return (self.query(&words.0, at), Vec::new());
         }
         assert!(at >= self.now, "time does not go back");
@@ -196,8 +211,11 @@ impl World {
     }
 
     fn query(&mut self, words: &[&str], at: Timestamp) -> Vec<String> {
-        if words[0] == "status" {
-            return self.names.standing(&self.log.state, words[1], at);
+        match words[0] {
+            "status" => return self.names.standing(&self.log.state, words[1], at),
+            "left" => return self.names.left(&self.log.state, words[1], words[2], at),
+            "stands" => return self.names.stands(&self.log.state, words[1], at),
+            _ => {}
         }
         let id = WorkspaceId::parse(&self.names.text(words[1])).expect("a workspace");
         let workspace = self.log.state.workspace(id).expect("a workspace");
@@ -227,7 +245,7 @@ impl World {
         if let Some(visit) = consent_words::visit(&self.names, verb, page) {
             return Command::Visitor { visitor, visit };
         }
-        if let "workspace" | "change" | "api_key" | "revoke_api_key" | "rotate" = verb {
+        if let "workspace" | "change" | "api_key" | "first_key" | "revoke_api_key" | "rotate" = verb {
             return Command::Operator(self.operation(verb, words));
         }
         let action = match verb {
@@ -241,6 +259,11 @@ impl World {
             }
             "resolve" => self.resolve(words),
             "bundle" => bundle(words),
+            "own_key" => {
+                let asked = words.option("in").and_then(|name| WorkspaceId::parse(&self.names.text(name)));
+                let api_key = NewApiKey { style: Style::Affixio, ..self.api_key(words.0[0]) };
+                Action::CreateApiKey(asked, Box::new(api_key))
+            }
             "unbundle" => {
                 let [id] = words.0[..] else { panic!("unbundle B1") };
                 Action::DeleteBundle(BundleId::new(unquoted(id)).ok())
@@ -255,7 +278,11 @@ impl World {
                 let [name] = words.0[..] else { panic!("lift T1") };
                 Action::LiftTombstone(TombstoneId::parse(&self.names.text(name)))
             }
-            verb => consent_words::action(&self.names, verb, words).unwrap_or_else(|| panic!("`{verb}` is no request")),
+            verb => {
+                let payment = payment_words::action(&self.names, &self.log.state, verb, Words(words.0.clone()));
+                let found = payment.or_else(|| consent_words::action(&self.names, verb, words));
+                found.unwrap_or_else(|| panic!("`{verb}` is no request"))
+            }
         };
         Command::Caller { credential, request, action }
     }
@@ -273,13 +300,19 @@ impl World {
         let expires_at = words.option("expires").map(instant);
         match (verb, &words.0[..]) {
             ("workspace", [name, api_key, signing_key]) => {
-                let (api_key, public_key) = (self.api_key(api_key), self.public_key(signing_key));
+                let api_key = Some(*api_key).filter(|name| *name != "-").map(|name| self.api_key(name));
+                let public_key = self.public_key(signing_key);
                 let plan = plan.unwrap_or(Plan::Enterprise);
-                Operation::CreateWorkspace { name: Name::new(name).unwrap(), plan, public_key, api_key }
+                let metadata = CanonicalObject::default();
+                Operation::CreateWorkspace { name: Name::new(name).unwrap(), plan, public_key, api_key, metadata }
             }
             ("api_key", [name]) => {
                 let api_key = NewApiKey { role, style, expires_at, ..self.api_key(name) };
                 Operation::CreateApiKey { workspace_id: workspace_id.unwrap(), api_key }
+            }
+            ("first_key", [name]) => {
+                let api_key = NewApiKey { style: Style::Affixio, ..self.api_key(name) };
+                Operation::CreateFirstApiKey { workspace_id: workspace_id.unwrap(), api_key }
             }
             ("revoke_api_key", [name]) => {
                 let (workspace_id, api_key_id) = (workspace_id.unwrap(), self.api_key(name).api_key_id);
@@ -313,6 +346,7 @@ impl World {
         let bundle_id = words.option("from").map(|id| BundleId::new(id).unwrap());
         let user_id = UserId::new(words.option("user").unwrap_or("user")).unwrap();
         let expires_at = words.option("expires").map(instant);
+        let not_before = words.option("starts").map(instant);
         let budget_limit = words.option("budget").map(micros);
         let replaces = words.option("replaces").map(|name| OpaqueId::new(&self.names.text(name)).unwrap());
         words.0.remove(0);
@@ -324,7 +358,7 @@ impl World {
             None => Source::Inline(terms(words)),
         };
         let metadata = CanonicalObject::default();
-        Action::Create(Box::new(CreateBody { user_id, source, expires_at, budget_limit, replaces, metadata }))
+        Action::Create(Box::new(CreateBody { user_id, source, expires_at, not_before, budget_limit, replaces, metadata }))
     }
 
     fn revoke(&self, mut words: Words<'_>) -> Action {

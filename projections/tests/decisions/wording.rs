@@ -45,11 +45,11 @@ pub(crate) fn unquoted(word: &str) -> &str {
 }
 
 /// The same the other way round.
-fn quoted(word: &str) -> &str {
+pub(crate) fn quoted(word: &str) -> &str {
     if word.is_empty() { "\"\"" } else { word }
 }
 
-fn resource(resource: Option<&Resource>) -> &str {
+pub(crate) fn resource(resource: Option<&Resource>) -> &str {
     resource.map_or("-", |resource| quoted(resource.as_str()))
 }
 
@@ -191,6 +191,11 @@ impl Names {
         self.0.entry(id.to_string()).or_insert_with(|| format!("{kind}{next}")).clone()
     }
 
+    /// The name of what is written so, if it has one.
+    pub(crate) fn name_of(&self, text: &str) -> Option<&str> {
+        self.0.get(text).map(String::as_str)
+    }
+
     /// The id of this name, or the name itself: an id that nobody was given.
     pub(crate) fn text(&self, name: &str) -> String {
         self.0.iter().find(|(_, given)| *given == name).map_or(name, |(id, _)| id).to_owned()
@@ -207,6 +212,8 @@ impl Names {
             Err(Rejected::IdempotencyKeyReused) => return (vec!["idempotency_key_reused".to_owned()], Vec::new()),
             Err(Rejected::NotFound(what)) => return (vec![format!("not found: {what}")], Vec::new()),
             Err(Rejected::Conflict(why)) => return (vec![format!("conflict: {why}")], Vec::new()),
+            Err(Rejected::NotAuthorised(refusal)) => return (vec![format!("not authorised: {}", refusal.as_str())], Vec::new()),
+            Err(Rejected::AlreadyUsed) => return (vec!["already used".to_owned()], Vec::new()),
             Err(Rejected::Gone(why)) => return (vec![format!("gone: {why}")], Vec::new()),
             Err(Rejected::Invalid(fields)) => {
                 return (fields.iter().map(|e| format!("invalid {}: {}", e.field, e.message)).collect(), Vec::new());
@@ -223,7 +230,11 @@ impl Names {
     pub(crate) fn outcome(&mut self, outcome: &Outcome) -> Vec<String> {
         vec![match outcome {
             Outcome::WorkspaceCreated(new) => {
-                let (id, api_key, signing_key) = (self.of("W", new.workspace_id), self.of("K", new.api_key_id), self.of("S", new.key_id));
+                let (id, api_key, signing_key) = (
+                    self.of("W", new.workspace_id),
+                    new.api_key_id.map_or("-".to_owned(), |id| self.of("K", id)),
+                    self.of("S", new.key_id),
+                );
                 format!("created {id}{} {api_key} {signing_key} at {}", plan(new.plan), time(new.created_at))
             }
             Outcome::WorkspaceChanged(now) => {
@@ -263,6 +274,18 @@ impl Names {
             | Outcome::TokenVerified(_)
             | Outcome::ManageLink(_)
             | Outcome::ConsentAgent(_) => self.consent_outcome(outcome),
+            Outcome::Agent(_)
+            | Outcome::Credential(_)
+            | Outcome::Device(_)
+            | Outcome::Delegation(_)
+            | Outcome::PaymentDecided(..)
+            | Outcome::IntentCreated(_)
+            | Outcome::Intent(_)
+            | Outcome::Abandoned(..)
+            | Outcome::Refused(_)
+            | Outcome::TokenIssued(..)
+            | Outcome::Queued(_)
+            | Outcome::Reconciled(_) => return self.payment_outcome(outcome),
             // What was answered first is in the log.
             Outcome::Repeated(_) => "again".to_owned(),
         }]
@@ -300,6 +323,7 @@ impl Names {
         match event {
             Event::Workspace(WorkspaceEvent::Created { name, plan }) => format!("workspace {name}{}", self::plan(*plan)),
             Event::Workspace(WorkspaceEvent::Changed { name, plan }) => format!("workspace_changed {name}{}", self::plan(*plan)),
+            Event::Workspace(WorkspaceEvent::Described(_)) => "workspace_described".to_owned(),
             Event::ApiKey(ApiKeyEvent::Created { api_key_id, name, style, role, expires_at, secret_hash }) => {
                 let (api_key_id, secret_hash) = (*api_key_id, *secret_hash);
                 let key = NewApiKey { api_key_id, name: name.clone(), style: *style, role: *role, expires_at: *expires_at, secret_hash };
@@ -332,6 +356,9 @@ impl Names {
                 let note = option("note", resolved.note.as_ref());
                 format!("escalation {} {} {} {} {} by {}{note}", about.0, about.1, resolved.scope, about.2, answer.0, answer.1)
             }
+            Event::Agent(event) => self.registered_agent(event),
+            Event::Device(event) => self.device(event),
+            Event::Payment(event) => self.payment(event),
             Event::Bundle(BundleEvent::Created(bundle)) => {
                 let (days, description) = (option("days", bundle.default_expiry_days), option("description", bundle.description.as_ref()));
                 format!("bundle {} {}{days}{description}", bundle.bundle_id, scopes(&bundle.terms))
@@ -366,8 +393,10 @@ impl Names {
             (option("budget", granted.budget_limit.map(|limit| limit.get())), option("from", granted.bundle_id.as_ref()));
         let replaces = option("replaces", granted.replaces.map(|id| self.of("G", id)));
         let expires = option("expires", granted.expires_at.map(time));
+        let starts = option("starts", granted.not_before.map(time));
         let consent = granted.consent.as_deref().map_or(String::new(), |consent| self.consented(granted, consent));
-        format!("granted {id} {}{expires}{budget}{bundle}{replaces}{consent}", scopes(&granted.terms))
+        let delegated = granted.delegation.as_deref().map_or(String::new(), |delegated| self.delegated(granted, delegated));
+        format!("granted {id} {}{starts}{expires}{budget}{bundle}{replaces}{consent}{delegated}", scopes(&granted.terms))
     }
 
     /// The key document, a line for each key.

@@ -45,6 +45,18 @@ impl<'v> Fields<'v> {
         }
     }
 
+    /// Reads a member that may be absent, where nothing but `null` means that: what else could be meant by `[]` is not to be guessed.
+    pub fn nullable<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        let value = self.object.and_then(|object| object.get(name)).filter(|value| **value != Value::Null)?;
+        match read(value) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.refuse(name, message);
+                None
+            }
+        }
+    }
+
     /// Reads a member that must be there.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         if self.require(name) { self.optional(name, read) } else { None }
@@ -100,6 +112,11 @@ impl<'v> Fields<'v> {
         }
     }
 
+    /// Where a member stands.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        format!("{}.{name}", self.path)
+    }
+
     /// Notes that a member is at fault.
     pub fn refuse(&mut self, name: &str, message: impl Into<String>) {
         if self.errors.len() < FIELD_ERRORS_MAX {
@@ -135,7 +152,7 @@ pub fn is_absent(value: &Value) -> bool {
 }
 
 /// A string, made into a bounded type.
-pub fn text<T, E: std::fmt::Display>(new: impl FnOnce(&str) -> Result<T, E>) -> impl FnOnce(&Value) -> Result<T, String> {
+pub fn text<T, E: std::fmt::Display>(new: impl Fn(&str) -> Result<T, E>) -> impl Fn(&Value) -> Result<T, String> {
     move |value| match value.as_text() {
         Some(text) => new(text).map_err(|e| e.to_string()),
         None => Err(wrong_kind("a string", value)),

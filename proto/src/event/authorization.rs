@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Consented, Visitor, Withdrawer};
+use super::{Condition, Consented, Delegated, Visitor, Withdrawer};
 use crate::id::{AuthorizationId, ConsentAgentId, ConsentId, ReceiptId};
 use crate::json::CanonicalObject;
 use crate::money::Micros;
@@ -33,6 +33,8 @@ pub struct Granted {
     pub terms: Terms,
     /// From this instant on nothing is allowed; a consent stands until it is withdrawn.
     pub expires_at: Option<Timestamp>,
+    /// Before this instant nothing is allowed.
+    pub not_before: Option<Timestamp>,
     /// What all allows together may cost.
     pub budget_limit: Option<Micros>,
     /// The bundle the scopes were copied from.
@@ -45,6 +47,8 @@ pub struct Granted {
     pub policy_version: PolicyVersion,
     /// How the user said so, if it was on a consent page.
     pub consent: Option<Box<Consented>>,
+    /// What the agent may pay, if it is a delegation.
+    pub delegation: Option<Box<Delegated>>,
 }
 
 /// Who may do what: what an authorization says by itself, or copies from a bundle.

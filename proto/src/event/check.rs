@@ -111,6 +111,16 @@ pub enum Subject {
     },
 }
 
+impl Subject {
+    /// The authorization, if there is one.
+    pub const fn authorization_id(&self) -> Option<AuthorizationId> {
+        match self {
+            Self::Unknown { .. } => None,
+            Self::Known { authorization_id, .. } => Some(*authorization_id),
+        }
+    }
+}
+
 /// A budget as it stood before a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {

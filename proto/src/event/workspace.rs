@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::json::CanonicalObject;
 use crate::text::Name;
 
 /// What happens to a workspace. Its id is in the record's header.
@@ -23,6 +24,8 @@ pub enum WorkspaceEvent {
         /// What it may use from now on.
         plan: Plan,
     },
+    /// The caller's own, said when it was made.
+    Described(CanonicalObject),
 }
 
 /// What a workspace may use.

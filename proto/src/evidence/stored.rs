@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// What a body begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Beginning {
-    /// There exactly where the family has receipts.
+    /// There exactly where the event has a receipt.
     pub(super) receipt_id: Option<ReceiptId>,
     /// The authorization it is about.
     pub(super) authorization_id: Option<AuthorizationId>,
@@ -26,18 +26,18 @@ impl Beginning {
     fn read(body: &[u8]) -> Option<Self> {
         let ([family, variant], rest) = body.split_first_chunk()?;
         match (family, variant) {
-            (0 | 1 | 7 | 8, 0 | 1) | (9, 0..=2) | (10, 5) => Some(Self::default()),
+            (1 | 7 | 8, 0 | 1) | (0 | 9 | 11 | 12, 0..=2) | (10, 5) | (13, 6) => Some(Self::default()),
             (10, 0..=4) => {
                 let (_consent_id, rest) = rest.split_first_chunk::<16>()?;
                 Some(Self::of(None, Some(rest.split_first_chunk()?.0), *variant == 0))
             }
             (2, 0) => Activation::read(body).map(|_| Self { is_activation: true, ..Self::default() }),
-            (3, 0 | 1) | (4, 1) => {
+            (3, 0 | 1) | (4, 1) | (13, 2..=5 | 7 | 9) => {
                 let (receipt_id, rest) = rest.split_first_chunk()?;
                 let (authorization_id, _) = rest.split_first_chunk()?;
                 Some(Self::of(Some(receipt_id), Some(authorization_id), (*family, *variant) == (3, 0)))
             }
-            (4, 0) => {
+            (4 | 13, 0) => {
                 let (receipt_id, rest) = rest.split_first_chunk()?;
                 match rest.split_first()? {
                     (0, _) => Some(Self::of(Some(receipt_id), None, false)),
@@ -45,6 +45,12 @@ impl Beginning {
                     _ => None,
                 }
             }
+            (13, 1) => match rest.split_first()? {
+                (0, _) => Some(Self::default()),
+                (1, rest) => Some(Self::of(None, Some(rest.split_first_chunk()?.0), false)),
+                _ => None,
+            },
+            (13, 8) => Some(Self::of(None, Some(rest.split_first_chunk()?.0), false)),
             (5, 0) => {
                 let (_nonce, rest) = rest.split_first_chunk::<16>()?;
                 Some(Self::of(None, Some(rest.split_first_chunk()?.0), false))

@@ -1,6 +1,7 @@
 //! Bodies of the Allowly API: what is taken, and every field that is refused under its path.
 
 mod admin;
+mod affixio;
 mod authorizations;
 mod bundles;
 mod check;

@@ -269,9 +269,9 @@ fn records_of_another_version_or_time_are_refused() {
         bytes[at..at + new.len()].copy_from_slice(new);
         Record::decode(&bytes).map(|_| ())
     };
-    assert_eq!(with(0, &[3]), Ok(()));
-    assert_eq!(with(0, &[2]), Err(RecordError::Version(2)), "what came before 1.0 is refused by its version");
-    assert_eq!(with(0, &[4]), Err(RecordError::Version(4)));
+    assert_eq!(with(0, &[4]), Ok(()));
+    assert_eq!(with(0, &[3]), Err(RecordError::Version(3)), "what came before 1.0 is refused by its version");
+    assert_eq!(with(0, &[5]), Err(RecordError::Version(5)));
     assert_eq!(with(0, &[0]), Err(RecordError::Version(0)));
     assert_eq!(with(25, &Timestamp::MAX.as_ms().to_be_bytes()), Ok(()));
     assert_eq!(with(25, &(Timestamp::MAX.as_ms() + 1).to_be_bytes()), Err(RecordError::Time));
@@ -279,6 +279,31 @@ fn records_of_another_version_or_time_are_refused() {
     assert_eq!(with(97, &[1]), Err(RecordError::Subject), "another authorization than the event's");
     for length in 0..HEADER_BYTES {
         assert_eq!(Record::decode(&bytes[..length]), Err(RecordError::CutOff), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_frame_of_another_version_is_whole_and_refused_for_its_version() {
+    let frame = fixtures::log().1;
+    for version in [3, 5] {
+        let mut bytes = frame.bytes().to_vec();
+        let mut closing = blake3::Hasher::new();
+        closing.update(b"allowlog.frame.v1\n");
+        closing.update(&bytes[..FRAME_HEADER_BYTES]);
+        let mut at = FRAME_HEADER_BYTES;
+        for record in frame.contents() {
+            bytes[at + 4] = version;
+            let (header, body) = bytes[at + 4..at + 4 + record.len()].split_at(HEADER_BYTES);
+            let tag = format!("allowlog.record.v{version}\n");
+            let hash = blake3::hash(&[tag.as_bytes(), header, blake3::hash(body).as_bytes()].concat());
+            closing.update(hash.as_bytes());
+            at += 4 + record.len();
+        }
+        let end = bytes.len() - FRAME_CLOSING_BYTES;
+        // As damage would have it: the closing hash is that of other records.
+        assert_eq!(fault(&[Frame::read(&bytes).unwrap()]), (0, Fault::Frame(FrameError::ClosingHash)));
+        bytes[end..].copy_from_slice(closing.finalize().as_bytes());
+        assert_eq!(fault(&[Frame::read(&bytes).unwrap()]), (0, Fault::Record(RecordError::Version(version))));
     }
 }
 

@@ -58,6 +58,11 @@ fn a_story_begins_with_the_grant_or_with_the_request_for_it() {
         ("story_of_a_consent_from_its_grant", true),
         ("story_of_a_consent_after_its_grant", false),
         ("story_of_a_refusal", true),
+        ("story_of_a_delegation", true),
+        ("story_of_a_delegation_after_its_grant", false),
+        ("story_of_a_delegation_from_an_intent", false),
+        ("story_of_a_delegation_from_a_queued_payment", false),
+        ("story_of_another_delegation", true),
     ] {
         let vector: serde_json::Value = serde_json::from_str(&files::read(&format!("{DIRECTORY}/{name}.json"))).unwrap();
         let trust = KeyId::parse(vector["trust"][0].as_str().unwrap()).unwrap();

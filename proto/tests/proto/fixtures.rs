@@ -2,10 +2,10 @@
 
 use allowlog_proto::chain::Chain;
 use allowlog_proto::event::{
-    Answer, ApiKeyEvent, AuthorizationEvent, Budget, Bundle, BundleEvent, CheckEvent, Condition, ConfirmationEvent, ConfirmationResolved,
-    ConsentAgentEvent, ConsentEvent, Constraints, Decided, EscalationEvent, EscalationResolved, Evaluation, Event, Grant, Granted, Plan,
-    Resolution, Revoked, Risk, Role, Scalar, SigningKeyEvent, Style, Subject, Terms, Test, TombstoneEvent, Verdict, Withdrawer,
-    WorkspaceEvent,
+    AgentEvent, AgentKind, AgentStatus, Answer, ApiKeyEvent, AuthorizationEvent, Budget, Bundle, BundleEvent, CheckEvent, Condition,
+    ConfirmationEvent, ConfirmationResolved, ConsentAgentEvent, ConsentEvent, Constraints, Decided, DeviceEvent, EscalationEvent,
+    EscalationResolved, Evaluation, Event, Grant, Granted, OnExceed, PaymentEvent, Plan, Purpose, Refusal, Resolution, Revoked, Risk, Role,
+    Scalar, Settlement, SigningKeyEvent, Style, Subject, Terms, Test, TombstoneEvent, Verdict, Withdrawer, WorkspaceEvent,
 };
 use allowlog_proto::frame::{Frame, FrameBuilder};
 use allowlog_proto::id::{ApiKeyId, AuthorizationId, EscalationId, KeyId, Nonce, ReceiptId, TombstoneId, WorkspaceId};
@@ -20,6 +20,7 @@ use allowlog_proto::text::{
 use allowlog_proto::time::Timestamp;
 
 mod consents;
+mod payments;
 
 /// Matches an enum without a wildcard and lists the labels of its variants, so that a new variant first breaks the
 /// build here and then, once it has a label, the test that wants a fixture for every label.
@@ -38,6 +39,7 @@ macro_rules! variants {
 variants!(EVENTS, event_label, Event, {
     Event::Workspace(WorkspaceEvent::Created { .. }) => "workspace created",
     Event::Workspace(WorkspaceEvent::Changed { .. }) => "workspace changed",
+    Event::Workspace(WorkspaceEvent::Described(_)) => "workspace described",
     Event::ApiKey(ApiKeyEvent::Created { .. }) => "api key created",
     Event::ApiKey(ApiKeyEvent::Revoked { .. }) => "api key revoked",
     Event::SigningKey(SigningKeyEvent::Activated { .. }) => "signing key activated",
@@ -60,8 +62,27 @@ variants!(EVENTS, event_label, Event, {
     Event::Consent(ConsentEvent::Withdrawn(_)) => "consent withdrawn",
     Event::Consent(ConsentEvent::Minted(_)) => "token minted",
     Event::Consent(ConsentEvent::ManageLink(_)) => "manage link created",
+    Event::Agent(AgentEvent::Registered(_)) => "agent registered",
+    Event::Agent(AgentEvent::StatusChanged { .. }) => "agent status changed",
+    Event::Agent(AgentEvent::CredentialIssued { .. }) => "agent credential issued",
+    Event::Device(DeviceEvent::Registered(_)) => "device registered",
+    Event::Device(DeviceEvent::Attested { .. }) => "device attested",
+    Event::Device(DeviceEvent::Revoked { .. }) => "device revoked",
+    Event::Payment(PaymentEvent::Decided(_)) => "payment decided",
+    Event::Payment(PaymentEvent::IntentCreated(_)) => "payment intent created",
+    Event::Payment(PaymentEvent::Authorised(_)) => "payment authorised",
+    Event::Payment(PaymentEvent::Refused(_)) => "payment refused",
+    Event::Payment(PaymentEvent::Captured(_)) => "payment captured",
+    Event::Payment(PaymentEvent::Cancelled(_)) => "payment cancelled",
+    Event::Payment(PaymentEvent::Abandoned(_)) => "payment intent abandoned",
+    Event::Payment(PaymentEvent::TokenIssued(_)) => "offline token issued",
+    Event::Payment(PaymentEvent::Queued(_)) => "offline payment queued",
+    Event::Payment(PaymentEvent::Reconciled(_)) => "offline payment reconciled",
 });
 variants!(GRANTS, grant_label, Granted, {
+    Granted { delegation: Some(_), not_before: Some(_), .. } => "delegation for later",
+    Granted { delegation: Some(_), not_before: None, .. } => "delegation",
+    Granted { consent: None, not_before: Some(_), .. } => "grant for later",
     Granted { consent: None, expires_at: Some(_), .. } => "grant with an end",
     Granted { consent: None, expires_at: None, .. } => "grant without an end",
     Granted { consent: Some(_), .. } => "grant by a consent",
@@ -130,6 +151,43 @@ variants!(RESOLUTIONS, resolution_label, Resolution, {
     Resolution::Approved => "resolution approved",
     Resolution::Rejected => "resolution rejected",
 });
+variants!(AGENT_KINDS, agent_kind_label, AgentKind, {
+    AgentKind::Llm => "agent of kind llm",
+    AgentKind::Workflow => "agent of kind workflow",
+    AgentKind::RobotController => "agent of kind robot-controller",
+    AgentKind::Service => "agent of kind service",
+});
+variants!(AGENT_STATUSES, agent_status_label, AgentStatus, {
+    AgentStatus::Active => "agent active",
+    AgentStatus::Suspended => "agent suspended",
+    AgentStatus::Revoked => "agent revoked",
+});
+variants!(ON_EXCEED, on_exceed_label, OnExceed, {
+    OnExceed::Deny => "denied above the limits",
+    OnExceed::Cap => "capped above the limits",
+});
+variants!(PURPOSES, purpose_label, Purpose, {
+    Purpose::Permission => "asked for permission",
+    Purpose::Policy => "asked for policy",
+    Purpose::Trust => "asked for trust",
+    Purpose::Verification => "asked for verification",
+    Purpose::OfflineToken => "asked for an offline token",
+});
+variants!(REFUSALS, refusal_label, Refusal, {
+    Refusal::PermissionRequired => "refused: permission required",
+    Refusal::PermissionDenied => "refused: permission denied",
+    Refusal::PermissionExpired => "refused: permission expired",
+    Refusal::AmountExceedsLimit => "refused: amount exceeds limit",
+    Refusal::PermissionMismatch => "refused: permission mismatch",
+    Refusal::DelegationRevoked => "refused: delegation revoked",
+    Refusal::LimitExceeded => "refused: limit exceeded",
+});
+variants!(SETTLEMENTS, settlement_label, Settlement, {
+    Settlement::DoubleSpend => "settlement: double spend",
+    Settlement::Expired => "settlement: expired",
+    Settlement::OverLimit => "settlement: over limit",
+    Settlement::Settled => "settlement: settled",
+});
 
 /// The labels of an event and of the enums within it.
 pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
@@ -142,7 +200,13 @@ pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
         | Event::Bundle(_)
         | Event::Tombstone(_)
         | Event::ConsentAgent(_)
-        | Event::Check(CheckEvent::TokenVerified(_)) => {}
+        | Event::Check(CheckEvent::TokenVerified(_))
+        | Event::Workspace(WorkspaceEvent::Described(_))
+        | Event::Agent(AgentEvent::CredentialIssued { .. })
+        | Event::Device(_) => {}
+        Event::Agent(AgentEvent::Registered(registered)) => labels.push(agent_kind_label(&registered.kind)),
+        Event::Agent(AgentEvent::StatusChanged { status, .. }) => labels.push(agent_status_label(status)),
+        Event::Payment(event) => labels.extend(labels_of_payment(event)),
         Event::Consent(event) => {
             if let ConsentEvent::Requested(asked) = event {
                 labels.extend(asked.scopes.iter().map(|scope| risk_label(&scope.risk)));
@@ -153,6 +217,7 @@ pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
         }
         Event::Authorization(AuthorizationEvent::Granted(granted)) => {
             labels.push(grant_label(granted));
+            labels.extend(granted.delegation.iter().map(|delegated| on_exceed_label(&delegated.limits.on_exceed)));
             let constraints = granted.terms.scopes.iter().filter_map(|scope| scope.constraints.as_deref());
             let lists = constraints.flat_map(|c| [&c.confirm_when, &c.escalate_when, &c.deny_when]);
             labels.extend(lists.flatten().flatten().map(|condition| test_label(&condition.test)));
@@ -166,6 +231,26 @@ pub(crate) fn labels(event: &Event) -> Vec<&'static str> {
     labels
 }
 
+fn labels_of_payment(event: &PaymentEvent) -> Vec<&'static str> {
+    let mut labels = Vec::new();
+    match event {
+        PaymentEvent::Decided(decided) => {
+            labels.extend([subject_label(&decided.subject), verdict_label(&decided.verdict), purpose_label(&decided.purpose)]);
+            labels.extend(decided.codes.iter().map(|code| code.as_str()));
+        }
+        PaymentEvent::Refused(refused) => labels.push(refusal_label(&refused.refusal)),
+        PaymentEvent::Reconciled(reconciled) => labels.push(settlement_label(&reconciled.settlement)),
+        PaymentEvent::IntentCreated(_)
+        | PaymentEvent::Authorised(_)
+        | PaymentEvent::Captured(_)
+        | PaymentEvent::Cancelled(_)
+        | PaymentEvent::Abandoned(_)
+        | PaymentEvent::TokenIssued(_)
+        | PaymentEvent::Queued(_) => {}
+    }
+    labels
+}
+
 /// Every fixture under the name of its file, in the order of their records.
 pub(crate) fn events() -> Vec<(&'static str, Event)> {
     let mut all = keys();
@@ -174,6 +259,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     all.extend(answers());
     all.extend(bundles_and_tombstones());
     all.extend(consents::events());
+    all.extend(payments::events());
     all
 }
 
@@ -319,12 +405,14 @@ fn authorizations() -> Vec<(&'static str, Event)> {
             escalation_targets: vec![(scope("calendar.read"), Approver::new("finance").unwrap())],
         },
         expires_at: Some(Timestamp::MAX),
+        not_before: Some(at("2026-11-23T12:00:00Z")),
         budget_limit: Micros::new(9_007_199_254_740_991),
         bundle_id: Some(BundleId::new("mail tools").unwrap()),
         replaces: Some(AuthorizationId::from_bytes(bytes(0x05))),
         metadata: object(r#"{"ticket":{"no":7,"text":"a\nb"},"\ud83d\ude00":[true,null]}"#),
-        policy_version: PolicyVersion::V20261125,
+        policy_version: PolicyVersion::V20261126,
         consent: None,
+        delegation: None,
     };
     let minimal = Granted {
         receipt_id: receipt_id(0x11),
@@ -333,6 +421,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         budget_limit: None,
         bundle_id: None,
         expires_at: Some(at("2026-12-01T00:00:00Z")),
+        not_before: None,
         replaces: None,
         metadata: CanonicalObject::default(),
         ..full.clone()
@@ -351,7 +440,7 @@ fn authorizations() -> Vec<(&'static str, Event)> {
         revoked_by: Some(Label::new("superseded").unwrap()),
         superseded_by: Some(AuthorizationId::from_bytes(bytes(0x06))),
         notes: Some(Note::new("renewed").unwrap()),
-        policy_version: PolicyVersion::V20261125,
+        policy_version: PolicyVersion::V20261126,
         consent: None,
     };
     let bare = Revoked { receipt_id: receipt_id(0x13), revoked_by: None, superseded_by: None, notes: None, ..revoked.clone() };
@@ -420,7 +509,7 @@ pub(crate) fn minimal_check(receipt: u8, verdict: Verdict, reason: Reason) -> De
         evaluation: Evaluation::NoConditions,
         verdict,
         reason,
-        policy_version: PolicyVersion::V20261125,
+        policy_version: PolicyVersion::V20261126,
     }
 }
 
@@ -487,7 +576,7 @@ fn answers() -> Vec<(&'static str, Event)> {
         resolution: Resolution::Approved,
         resolved_by: Approver::new("anna").unwrap(),
         note: Some(Note::new("").unwrap()),
-        policy_version: PolicyVersion::V20261125,
+        policy_version: PolicyVersion::V20261126,
     };
     let bare = EscalationResolved {
         receipt_id: receipt_id(0x31),

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use allowlog_proto::event::TokenVerified;
+use allowlog_proto::event::{AgentKind, Code as PaymentCode, Event, PaymentEvent, Purpose, Refusal, Settlement, TokenVerified};
 use allowlog_proto::id::{
-    ApiKeyId, AuditId, AuthorizationId, ConsentAgentId, ConsentId, EscalationId, KeyId, Nonce, ReceiptId, TokenId, TombstoneId, WebhookId,
-    WorkspaceId,
+    ApiKeyId, AuditEventId, AuditId, AuthorizationId, ConsentAgentId, ConsentId, CredentialId, DecisionId, DelegationId, DeviceId,
+    EscalationId, KeyId, Nonce, OfflineTokenId, OfflineTransactionId, OrgId, PaymentIntentId, PolicyId, ProofId, ReceiptId,
+    RegisteredAgentId, TokenId, TombstoneId, WebhookId, WorkspaceId,
 };
 use allowlog_proto::limits::{
-    EMAIL_BYTES_MAX, EVIDENCE_LINE_BYTES_MAX, FRAME_BYTES_MAX, IP_ADDRESS_BYTES_MAX, JSON_DEPTH_MAX, PROOF_HASHES_MAX, RECORD_BYTES_MAX,
-    SAFE_INTEGER_MAX, SCOPE_DESCRIPTION_BYTES_MAX, SCOPE_LABEL_BYTES_MAX, SIGNED_NOTE_BYTES_MAX, SIGNED_NOTE_LINES_MAX, TOKEN_BYTES_MAX,
-    TOKEN_LIFE_S_MAX, URL_BYTES_MAX, USER_AGENT_BYTES_MAX,
+    CATEGORY_BYTES_MAX, CHANNEL_BYTES_MAX, CLIENT_REF_BYTES_MAX, EMAIL_BYTES_MAX, EVIDENCE_LINE_BYTES_MAX, FRAME_BYTES_MAX,
+    IP_ADDRESS_BYTES_MAX, JSON_DEPTH_MAX, MERCHANT_ID_BYTES_MAX, PERIOD_MS_MAX, PROOF_HASHES_MAX, RECORD_BYTES_MAX, SAFE_INTEGER_MAX,
+    SCOPE_DESCRIPTION_BYTES_MAX, SCOPE_LABEL_BYTES_MAX, SIGNED_NOTE_BYTES_MAX, SIGNED_NOTE_LINES_MAX, TOKEN_BYTES_MAX, TOKEN_LIFE_S_MAX,
+    URL_BYTES_MAX, USER_AGENT_BYTES_MAX,
 };
+use allowlog_proto::offline_token::OfflineClaims;
 use allowlog_proto::reason::{PolicyVersion, Reason};
 use allowlog_proto::record;
 use allowlog_proto::text::UserId;
@@ -30,6 +33,50 @@ fn reasons_stand_under_their_numbers() {
     for (number, reason) in Reason::ALL.iter().enumerate() {
         let cell = format!("| {number} | `{}` |", reason.as_str());
         assert!(text.contains(&cell), "{cell}");
+    }
+}
+
+/// And each code beside the reason that receipts have for it.
+#[test]
+fn codes_of_payments_stand_under_their_numbers() {
+    let text = text();
+    for (number, code) in PaymentCode::ALL.iter().enumerate() {
+        let cells = format!("| {number} | `{}` | `{}` |", code.as_str(), code.reason());
+        assert!(text.contains(&cells), "{cells}");
+    }
+    let failures = PaymentCode::ALL.iter().filter(|code| code.is_failure()).count();
+    assert!(text.contains(&format!("failed (0 to {}) or passed", failures - 1)));
+}
+
+#[test]
+fn enums_of_payments_stand_under_their_numbers() {
+    let text = text();
+    let row = |name: &str, variants: Vec<&str>| {
+        let cells: Vec<String> = variants.iter().zip(0..).map(|(variant, number): (_, u8)| format!("{number} {variant}")).collect();
+        format!("| {name} | {} |", cells.join(" · "))
+    };
+    // In the order of the variants, which their fixtures have: see the tests of the golden bytes.
+    let purposes = [Purpose::Permission, Purpose::Policy, Purpose::Trust, Purpose::Verification, Purpose::OfflineToken];
+    let refusals = [
+        Refusal::PermissionRequired,
+        Refusal::PermissionDenied,
+        Refusal::PermissionExpired,
+        Refusal::AmountExceedsLimit,
+        Refusal::PermissionMismatch,
+        Refusal::DelegationRevoked,
+        Refusal::LimitExceeded,
+    ];
+    let settlements = [Settlement::DoubleSpend, Settlement::Expired, Settlement::OverLimit, Settlement::Settled];
+    for row in [
+        row("agent kind", AgentKind::ALL.iter().map(|kind| kind.as_str()).collect()),
+        row("purpose", purposes.iter().map(|purpose| purpose.as_str()).collect()),
+        row("refusal", refusals.iter().map(|refusal| refusal.as_str()).collect()),
+        row("settlement", settlements.iter().map(|settlement| settlement.as_str()).collect()),
+    ] {
+        assert!(text.contains(&row), "{row}");
+    }
+    for scope in PaymentEvent::SCOPES {
+        assert!(text.contains(&format!("| `scope`: `{scope}` |")), "{scope}");
     }
 }
 
@@ -80,9 +127,22 @@ fn prefixes_and_limits_are_named() {
         TokenId::PREFIX,
         WebhookId::PREFIX,
         AuditId::PREFIX,
+        RegisteredAgentId::PREFIX,
+        CredentialId::PREFIX,
+        DeviceId::PREFIX,
+        PaymentIntentId::PREFIX,
+        OfflineTokenId::PREFIX,
+        OfflineTransactionId::PREFIX,
+        OrgId::PREFIX,
+        DelegationId::PREFIX,
+        DecisionId::PREFIX,
+        AuditEventId::PREFIX,
     ];
+    let twins = format!("\n| `{}`, `{}` | ", DelegationId::PREFIX, PolicyId::PREFIX);
+    let of_a_receipt = format!("\n| `{}`, `{}` | ", DecisionId::PREFIX, ProofId::PREFIX);
+    assert!(text.contains(&twins) && text.contains(&of_a_receipt));
     for prefix in prefixes {
-        assert!(text.contains(&format!("\n| `{prefix}` | ")), "{prefix}");
+        assert!(text.contains(&format!("\n| `{prefix}`")), "{prefix}");
     }
     for number in [
         RECORD_BYTES_MAX.to_string(),
@@ -99,6 +159,9 @@ fn prefixes_and_limits_are_named() {
         format!("| scope description | 0 to {SCOPE_DESCRIPTION_BYTES_MAX} | IP address | 1 to {IP_ADDRESS_BYTES_MAX} |"),
         format!("| user agent | 0 to {USER_AGENT_BYTES_MAX} | webhook URL | 1 to {URL_BYTES_MAX} |"),
         format!("| redirect URL | 1 to {URL_BYTES_MAX} | origin | 1 to {URL_BYTES_MAX} |"),
+        format!("| merchant id | 1 to {MERCHANT_ID_BYTES_MAX} | category | 1 to {CATEGORY_BYTES_MAX} |"),
+        format!("| channel | 1 to {CHANNEL_BYTES_MAX} | client ref | 1 to {CLIENT_REF_BYTES_MAX} |"),
+        format!("| `interval` | varint of whole seconds, 1 to {} (366 days) |", PERIOD_MS_MAX / 1000),
         format!("(varint, seconds, 1 to {TOKEN_LIFE_S_MAX})"),
         format!("nothing longer than {TOKEN_BYTES_MAX} bytes"),
         format!("| token verified | `scope`: `{}` |", TokenVerified::SCOPE),
@@ -149,4 +212,45 @@ fn tokens_are_written_as_it_says() {
         table.lines().take_while(|line| line.starts_with('|')).flat_map(|line| line.split('|').nth(1).unwrap().split(", ")).collect();
     let named: BTreeSet<&str> = named.iter().map(|name| name.trim().trim_matches('`')).collect();
     assert_eq!(named, claims.to_object().iter().map(|(name, _)| name).collect());
+}
+
+#[test]
+fn offline_tokens_are_written_as_it_says() {
+    let text = text();
+    let (_, section) = text.split_once("\n## Offline tokens\n").unwrap();
+    let (records, _) = fixtures::log();
+    let token = records.iter().find_map(|(_, record)| {
+        let Event::Payment(PaymentEvent::TokenIssued(issued)) = &record.event else { return None };
+        Some((OfflineClaims::of(record.workspace_id, record.time, issued), issued))
+    });
+    let (claims, issued) = token.unwrap();
+    let key_id = KeyId::of(&[2; 32]);
+    let input = claims.signing_input(key_id);
+    assert!(input.starts_with("ey"), "{input}");
+    let part = |place| data_encoding::BASE64URL_NOPAD.decode(input.split('.').nth(place).unwrap().as_bytes()).unwrap();
+    let header = String::from_utf8(part(0)).unwrap().replace(&key_id.to_string(), "<key id>");
+    assert!(section.contains(&format!("`{header}`")), "{header}");
+    let (_, table) = section.split_once("| Claim | |\n|---|---|\n").unwrap();
+    let named: BTreeSet<&str> =
+        table.lines().take_while(|line| line.starts_with('|')).flat_map(|line| line.split('|').nth(1).unwrap().split(", ")).collect();
+    let named: BTreeSet<&str> = named.iter().map(|name| name.trim().trim_matches('`')).collect();
+    assert_eq!(named, claims.to_object().iter().map(|(name, _)| name).collect());
+    // What the table says of each claim, as the canonical text has it.
+    let said = String::from_utf8(part(1)).unwrap();
+    assert_eq!(
+        said,
+        format!(
+            concat!(
+                r#"{{"currency":"EUR","delegation_id":"{}","device_id":"{}","exp":1795438850,"iat":{},"iss":"{}","jti":"{}","#,
+                r#""max_amount":5000,"merchant_ids":["mer_1","mer_2"],"nullifier":"{}","sub":"{}"}}"#,
+            ),
+            DelegationId::from(issued.authorization_id),
+            issued.device,
+            claims.issued_at.as_ms() / 1000,
+            OrgId::from(fixtures::workspace_id()),
+            issued.token_id,
+            "b1".repeat(16),
+            issued.agent_id,
+        )
+    );
 }

@@ -4,7 +4,7 @@
 //! to add files for new variants: from then on no byte of an old file may change.
 
 use allowlog_proto::chain::Chain;
-use allowlog_proto::event::{CheckEvent, Event};
+use allowlog_proto::event::{CheckEvent, Code, Event};
 use allowlog_proto::frame::{Frame, FrameHeader};
 use allowlog_proto::reason::Reason;
 use allowlog_proto::record::{self, Record};
@@ -32,6 +32,13 @@ fn every_variant_has_a_fixture() {
         fixtures::ROLES,
         fixtures::ANSWERS,
         fixtures::RESOLUTIONS,
+        fixtures::AGENT_KINDS,
+        fixtures::AGENT_STATUSES,
+        fixtures::ON_EXCEED,
+        fixtures::PURPOSES,
+        fixtures::REFUSALS,
+        fixtures::SETTLEMENTS,
+        &Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>(),
     ] {
         for label in list {
             assert!(found.contains(label), "no fixture for `{label}`");
@@ -131,6 +138,32 @@ fn reasons_are_stored_by_their_place() {
         record.encode(&mut bytes).unwrap();
         let [.., stored, policy_version, request] = bytes[..] else { panic!("a record has more than three bytes") };
         assert_eq!((usize::from(stored), policy_version, request), (place, 0, 0), "{}", reason.as_str());
+    }
+}
+
+/// And so are those of payments: the fixture of a denial has all of them.
+#[test]
+fn codes_are_stored_by_their_place() {
+    let places: Vec<u8> = (0..).take(Code::ALL.len()).collect();
+    let stored = [&[u8::try_from(places.len()).unwrap()], places.as_slice()].concat();
+    assert!(read("payment_denied").windows(stored.len()).any(|found| found == stored));
+    for (refusal, name) in (0..).zip([
+        "permission_required",
+        "permission_denied",
+        "permission_expired",
+        "amount_exceeds_limit",
+        "permission_mismatch",
+        "delegation_revoked",
+        "limit_exceeded",
+    ]) {
+        let [.., found, _code, request] = read(&format!("payment_refused_{name}"))[..] else {
+            panic!("a record has more than three bytes")
+        };
+        assert_eq!((found, request), (refusal, 0), "{name}");
+    }
+    for (settlement, name) in (0..).zip(["spent_twice", "expired", "over_limit", "settled"]) {
+        let [.., found, _policy_version, _request] = read(&format!("offline_payment_{name}"))[..] else { panic!("too short") };
+        assert_eq!(found, settlement, "{name}");
     }
 }
 

@@ -23,6 +23,8 @@ mod merkle;
 #[cfg(test)]
 mod note;
 #[cfg(test)]
+mod payments;
+#[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod receipt;

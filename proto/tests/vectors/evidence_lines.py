@@ -6,7 +6,7 @@ import base64
 
 from evidence_log import START, Bundle, b64, blake3, named, record_hash, text_of, time_text, unpadded
 from evidence_heads import loose
-from evidence_vectors import A, B, C, KEY, MAIL, NEXT, STRANGER, W1, consents, grown, large, rotated, small, vector
+from evidence_vectors import A, B, C, KEY, MAIL, NEXT, OTHER, SHOP, STRANGER, W1, consents, grown, large, payments, rotated, small, vector
 from reference import base64url, canonical
 
 MALFORMED, INDEX, HASH, LINK = "malformed_record", "wrong_index", "wrong_hash", "broken_link"
@@ -19,6 +19,9 @@ def write():
     lines()
     records_that_are_none()
     bodies()
+    payment_bodies()
+    payment_stories()
+    payment_receipts()
     hidden_ones()
     altered_bytes()
     links_and_times()
@@ -146,13 +149,18 @@ def records_that_are_none():
     long = small().changed(at, body=small().specs[at]["body"][:-1].ljust(524288 - 113 + 1, b"\0"))
     vector("record_too_long", "524289 bytes", Bundle(long, first=3, end=4), MALFORMED, at)
     vector("record_version_2", "another version", log_of(at, over={"version": 2}), MALFORMED, at)
-    vector("record_version_4", "another version", log_of(at, over={"version": 4}), MALFORMED, at)
+    vector("record_version_3", "another version", log_of(at, over={"version": 3}), MALFORMED, at)
+    vector("record_version_5", "another version", log_of(at, over={"version": 5}), MALFORMED, at)
     vector("record_of_another_workspace", "in the tree, and of another workspace", log_of(at, over={"workspace": named("another")}), MALFORMED, at)
     vector("record_after_the_year_9999", "no time", Bundle(small().changed(6, over={"time": 253402300800000}), first=5), MALFORMED, 6)
 
 
+# Behind the last variant of each family, and of the last family.
+UNKNOWN = [(0, 3), (1, 2), (2, 1), (7, 2), (8, 2), (9, 3), (10, 6), (11, 3), (12, 3), (13, 10), (14, 0), (250, 0)]
+
+
 def bodies():
-    for family, variant in [(0, 2), (1, 2), (2, 1), (7, 2), (8, 2), (9, 3), (10, 6), (11, 0), (250, 0)]:
+    for family, variant in UNKNOWN:
         body = bytes([family, variant]) + small().specs[TOMBSTONE]["body"][2:]
         vector(f"body_{family}_{variant}", "no such event", log_of(TOMBSTONE, body=body), MALFORMED, TOMBSTONE)
     for family, variant in [(3, 2), (4, 2), (6, 1)]:
@@ -185,6 +193,89 @@ def bodies():
     for body, name in [(whole[:49], "key_cut"), (whole[:50], "time_cut"), (whole[:53], "time_halfway_cut"), (after_9999, "after_the_year_9999")]:
         bad = without_rotation(rotated().changed(ROTATION, body=body), end=8)
         vector(f"body_activation_{name}", "an activation that is none, and is not among the keys", bad, MALFORMED, ROTATION)
+
+
+# Of the log of payments: what is SHOP's, what is OTHER's, what is nobody's.
+OWN = {"decision": 9, "intent": 10, "authorisation": 12, "capture": 13, "review": 16, "step_up": 19, "refusal": 23, "cancellation": 24}
+OWN |= {"token": 25, "queued": 26, "settlement": 28}
+OTHERS = {"delegation": 8, "decision": 30, "authorisation": 31}
+NOBODYS = {"description": 2, "agent": 3, "credential": 4, "device": 5, "attestation": 6, "unknown_decision": 11, "bare_intent": 14, "abandoned": 15}
+WITHOUT_RECEIPT = {"description": 2, "agent": 3, "attestation": 6, "intent": 10, "bare_intent": 14, "abandoned": 15, "queued": 26}
+
+
+def payment_bodies():
+    log = payments()
+    one = lambda log, at: Bundle(log, first=at, end=at + 1)  # noqa: E731
+    cuts = [("alone", "decision", 2), ("receipt", "decision", 17), ("subject", "decision", 18), ("delegation", "decision", 34)]
+    cuts += [("alone", "intent", 2), ("delegation", "intent", 18), ("alone", "queued", 2), ("delegation", "queued", 17)]
+    cuts += [("delegation", name, 33) for name in ("authorisation", "refusal", "capture", "cancellation", "token", "settlement")]
+    for part, name, length in cuts:
+        at = OWN[name]
+        cut = log.changed(at, body=log.specs[at]["body"][:length])
+        vector(f"payment_{name}_{part}_cut", "the fixed part of the body is not there", one(cut, at), MALFORMED, at)
+    for name, at, place in [("decision", 9, 18), ("unknown_decision", 11, 18), ("intent", 10, 2), ("bare_intent", 14, 2)]:
+        body = log.specs[at]["body"]
+        assert body[place] in (0, 1)
+        odd = log.changed(at, body=body[:place] + b"\2" + body[place + 1 :])
+        vector(f"payment_{name}_of_option_2", "a delegation is named or is not", one(odd, at), MALFORMED, at)
+    # What another byte at a fixed place would make of it.
+    body = log.specs[10]["body"]
+    freed = log.changed(10, body=body[:2] + b"\0" + body[19:])
+    vector("payment_intent_without_its_delegation", "its header still says that it is about one", one(freed, 10), SUBJECT, 10)
+    body = log.specs[11]["body"]
+    claimed = log.changed(11, body=body[:18] + b"\1" + SHOP.auth + body[19:])
+    vector("payment_unknown_decision_made_known", "its header says that it is about nobody", one(claimed, 11), SUBJECT, 11)
+
+
+def payment_stories():
+    log = payments()
+    near = lambda at, story, *places: shown(log, *places, story=story, first=at - 1, end=at + 2)  # noqa: E731
+    for name, at in OWN.items():
+        assert log.specs[at]["subject_of"] == SHOP.auth
+        story = near(at, SHOP.auth)
+        story.lines[1] = Bundle(log, OTHER.auth, first=at, end=at + 1).lines[0]
+        vector(f"payment_hidden_own_{name}", "a record of the story itself is hidden", story, SUBJECT, at)
+        vector(f"payment_story_shows_{name}_of_another", "a genuine record of another delegation, unhidden", near(at, OTHER.auth, at), SUBJECT, at)
+        for subject, wrong in [(bytes(16), "none"), (named("x"), "another")]:
+            bad = log.changed(at, over={"subject": subject})
+            vector(f"payment_subject_{wrong}_of_{name}", "the subject is that of the body", Bundle(bad, first=at, end=at + 1), SUBJECT, at)
+    for name, at in OTHERS.items():
+        assert log.specs[at]["subject_of"] == OTHER.auth
+        vector(f"payment_story_shows_others_{name}", "a genuine record of another delegation, unhidden", near(at, SHOP.auth, at), SUBJECT, at)
+    for name, at in NOBODYS.items():
+        assert log.specs[at]["subject_of"] is None
+        vector(f"payment_story_shows_{name}", "a genuine record about no delegation, unhidden", near(at, SHOP.auth, at), SUBJECT, at)
+        bad = log.changed(at, subject_of=SHOP.auth)
+        vector(f"payment_subject_of_{name}", "it is about no delegation", Bundle(bad, SHOP.auth, first=at, end=at + 1), SUBJECT, at)
+
+
+def payment_receipts():
+    log = payments()
+    one = lambda log, at: Bundle(log, first=at, end=at + 1)  # noqa: E731
+    decision = log.specs[OWN["decision"]]["receipt"]
+    for name, at in {**OWN, "unknown_decision": NOBODYS["unknown_decision"]}.items():
+        if name in WITHOUT_RECEIPT:
+            continue
+        missing = one(log, at).edit(lambda b: b.lines[0].pop("receipt"))
+        vector(f"payment_{name}_without_receipt", "it has one", missing, "missing_receipt", at)
+        zeros = log.changed(at, over={"receipt_hash": bytes(32)})
+        vector(f"payment_{name}_without_receipt_hash", "it has a receipt", one(zeros, at), RECEIPT, at)
+        other = log.specs[at + 1 if log.specs[at + 1]["receipt"] else 32]["receipt"]
+        swapped = one(log, at).edit(lambda b: b.lines[0].update(receipt=other))  # noqa: B023
+        vector(f"payment_{name}_with_another_receipt", "genuine, but another record's", swapped, RECEIPT, at)
+        receipt = log.specs[at]["receipt"]
+        more = {**receipt, "context": {**receipt["context"], "amount": 1}}
+        altered = one(log, at).edit(lambda b: b.lines[0].update(receipt=more))  # noqa: B023
+        vector(f"payment_{name}_receipt_altered", "the record carries its hash", altered, RECEIPT, at)
+    for name, at in WITHOUT_RECEIPT.items():
+        hashed = log.changed(at, over={"receipt_hash": b"r" * 32})
+        vector(f"payment_{name}_with_receipt_hash", "it has no receipt", one(hashed, at), RECEIPT, at)
+        beside = one(log, at).edit(lambda b: b.lines[0].update(receipt=decision))
+        vector(f"payment_{name}_with_receipt", "there is none it could have", beside, RECEIPT, at)
+    # A decision about nobody is a denial, and one about somebody is not about nobody.
+    for name, at, changes in [("allows_nobody", 11, {"decision": "allow"}), ("knows_nobody", 9, {"reason": "authorization_not_found"})]:
+        paired = resigned(at, KEY, log, **changes)
+        vector(f"payment_receipt_{name}", "its members do not go together", one(paired, at), "pairing", at)
 
 
 def hidden_ones():
@@ -468,6 +559,11 @@ def precedence():
     vector("order_version_index", "before the index", log_of(at, over={"version": 2, "index": 9}), MALFORMED, at)
     unhashed = around(at, lambda ls: ls.update(hash="0" * 64), small().changed(at, over={"index": 9}))
     vector("order_index_hash", "before the hash", unhashed, INDEX, at)
+    for family, variant in UNKNOWN:
+        # As long as it takes for whatever ids it might begin with.
+        body = bytes([family, variant]) + bytes(64)
+        bundle = around(TOMBSTONE, lambda ls: ls.update(hash="0" * 64), small().changed(TOMBSTONE, body=body))
+        vector(f"order_body_{family}_{variant}_hash", "whether there is such an event, before the hash", bundle, MALFORMED, TOMBSTONE)
     unlinked = around(at, lambda ls: ls.update(hash="0" * 64), small().changed(at, over={"previous": one}))
     vector("order_hash_link", "before the link", unlinked, HASH, at)
     vector("order_link_time", "before the time", log_of(at, over={"previous": one, "time": 0}), LINK, at - 1)

@@ -1,5 +1,5 @@
-"""Makes workspaces and bundles of evidence for evidence_vectors.py, from FORMAT.md alone: records of version 3 with every
-family of events, their receipts, the tree, checkpoints, cosignatures. Everything can be overridden, so that a log can also
+"""Makes workspaces and bundles of evidence for evidence_vectors.py, from FORMAT.md alone: records of version 4 with every
+family of events (those of payments are in evidence_payments.py), their receipts, the tree, checkpoints, cosignatures. Everything can be overridden, so that a log can also
 be made by a server that is wrong in one thing and consistent in all others.
 """
 
@@ -16,7 +16,7 @@ from reference import canonical
 
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group of Ed25519
 IDENTITY = bytes([1]) + bytes(31)  # the neutral point, encoded
-POLICY_VERSION = "2026-11-25.1"
+POLICY_VERSION = "2026-11-26.1"
 START = 1_795_435_200_000  # 2026-11-23T12:00:00Z
 STEP_MS = 250
 DAY_MS = 86_400_000
@@ -276,7 +276,7 @@ class Log:
                 receipt = hashlib.sha256(canonical(bare).encode()).digest()
             if spec["subject_of"] is not None:
                 subject = blake3(b"allowlog.subject.v1\n" + spec["subject_of"])[:16]
-            record = bytes([over.get("version", 3)]) + over.get("workspace", self.raw_id) + over.get("index", index).to_bytes(8, "big")
+            record = bytes([over.get("version", 4)]) + over.get("workspace", self.raw_id) + over.get("index", index).to_bytes(8, "big")
             record += over.get("time", spec["time"]).to_bytes(8, "big") + over.get("previous", previous)
             record += over.get("receipt_hash", receipt) + over.get("subject", subject) + spec["body"]
             out.append(record)
@@ -323,12 +323,15 @@ class Log:
         self.keys.append((key, len(self.specs), active_from))
         return self.add(b"\2\0" + key.raw_id + key.public + varint(active_from), at=at)
 
-    def granted(self, auth, scopes=("email.send",), user="user_1", agent="agent_1", metadata=None, budget=None, request=None, consent=None, **more):
-        rid, expires = self.receipt_id(), None if consent else START + 8 * DAY_MS
-        body = b"\3\0" + rid + auth + text(user) + terms(agent, scopes, **more) + maybe(expires, varint) + maybe(budget, integer)
-        body += b"\0\0" + json_object(metadata or {}) + b"\0" + maybe(consent, lambda c: c.ids[:16] + c.agent + c.token + c.visitor)
-        context = {**(metadata or {}), "scopes": list(scopes)}
-        context |= {"consent_id": consent.id} if consent else {"expires_at": time_text(expires)}
+    def granted(self, auth, scopes=("email.send",), user="user_1", agent="agent_1", metadata=None, budget=None, request=None, consent=None,
+                delegation=None, expires=START + 8 * DAY_MS, not_before=None, **more):  # fmt: skip
+        rid, expires = self.receipt_id(), None if consent else expires
+        body = b"\3\0" + rid + auth + text(user) + terms(agent, scopes, **more) + maybe(expires, varint) + maybe(not_before, varint)
+        body += maybe(budget, integer) + b"\0\0" + json_object(metadata or {}) + b"\0"
+        body += maybe(consent, lambda c: c.ids[:16] + c.agent + c.token + c.visitor) + maybe(delegation, lambda d: d.encoded())
+        context = {**(metadata or {}), "scopes": list(scopes)} | ({"consent_id": consent.id} if consent else {})
+        context |= {name: time_text(at) for name, at in [("expires_at", expires), ("not_before", not_before)] if at is not None}
+        context |= {"delegation_id": delegation.id, "limits": delegation.limits} if delegation else {}
         names = {"confirm": "requires_confirm_for", "escalate": "requires_escalation_for", "targets": "escalation_targets"}
         context |= {names[name]: value if name == "targets" else list(value) for name, value in more.items()}
         context |= {} if budget is None else {"budget_limit_micros": budget}
@@ -345,8 +348,8 @@ class Log:
         receipt = self.receipt(rid, auth, "authorization_revoked", reason, user, agent, None, context, event="authorization.revoke")
         return self.add(body, None, auth, receipt)
 
-    REASONS = """authorization_not_found authorization_revoked authorization_expired scope_not_authorized resource_tombstoned
-    rate_limit_exceeded budget_exceeded deny_condition_matched escalation_rejected escalation_required escalate_condition_matched
+    REASONS = """authorization_not_found authorization_revoked authorization_not_yet_valid authorization_expired
+    scope_not_authorized resource_tombstoned rate_limit_exceeded budget_exceeded deny_condition_matched escalation_rejected escalation_required escalate_condition_matched
     context_field_missing scope_requires_user_confirmation confirm_condition_matched authorization_granted_via_escalation
     authorization_granted_via_confirmation authorization_granted_scope_active""".split()
 
@@ -470,7 +473,7 @@ class Consent:
 
 
 def record_hash(record):
-    return blake3(b"allowlog.record.v3\n" + record[:113] + blake3(record[113:]))
+    return blake3(b"allowlog.record.v4\n" + record[:113] + blake3(record[113:]))
 
 
 # -- the tree

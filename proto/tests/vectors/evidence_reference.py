@@ -19,8 +19,7 @@ from reference import canonical
 RECORD_MAX, LINE_MAX, NOTE_MAX, SIGNATURES_MAX = 524288, 16777216, 65536, 100
 TIME_MAX = 253402300799999
 HEAD = {"format", "workspace_id", "authorization_id", "first", "end", "before", "after", "keys", "checkpoint"}
-FAMILIES = {0: (0, 1), 1: (0, 1), 2: (0,), 3: (0, 1), 4: (0, 1), 5: (0,), 6: (0,), 7: (0, 1), 8: (0, 1), 9: (0, 1, 2), 10: range(6)}
-WITH_RECEIPT = {3, 4, 6}
+FAMILIES = {0: (0, 1, 2), 1: (0, 1), 2: (0,), 3: (0, 1), 4: (0, 1), 5: (0,), 6: (0,), 7: (0, 1), 8: (0, 1), 9: (0, 1, 2), 10: range(6), 11: (0, 1, 2), 12: (0, 1, 2), 13: range(10)}
 
 
 class Fault(Exception):
@@ -293,7 +292,7 @@ def proven(entry, index, size, proof):
 
 
 def header(data):
-    if len(data) < 114 or data[0] != 3 or int.from_bytes(data[25:33], "big") > TIME_MAX:
+    if len(data) < 114 or data[0] != 4 or int.from_bytes(data[25:33], "big") > TIME_MAX:
         return None
     number = lambda start: int.from_bytes(data[start : start + 8], "big")  # noqa: E731
     names = {"previous": (33, 65), "receipt": (65, 97), "subject": (97, 113), "workspace": (1, 17)}
@@ -301,7 +300,7 @@ def header(data):
 
 
 def record_hash(head, body_hash):
-    return blake3(b"allowlog.record.v3\n" + head + body_hash)
+    return blake3(b"allowlog.record.v4\n" + head + body_hash)
 
 
 def body_fields(body):
@@ -314,13 +313,20 @@ def body_fields(body):
         # The time behind the key must be there too, and be one.
         active_from = varint(fixed[48:]) if len(fixed) > 48 else None
         return (2, None, None) if active_from is not None and active_from <= TIME_MAX else None
-    if body[:2] == b"\4\0":
+    if body[:2] in (b"\4\0", b"\x0d\0"):
         known = fixed[16:17]
         if known not in (b"\0", b"\1") or len(fixed) < (33 if known == b"\1" else 17):
             return None
-        return 4, part(0), part(17) if known == b"\1" else None
-    ids = {3: (0, 16), 4: (0, 16), 5: (None, 16), 6: (0, 32), 10: (None, 16)}.get(family)
-    if ids is None or body[:2] == b"\x0a\5":
+        return family, part(0), part(17) if known == b"\1" else None
+    if body[:2] == b"\x0d\1":
+        known = fixed[:1]
+        if known not in (b"\0", b"\1") or len(fixed) < (17 if known == b"\1" else 1):
+            return None
+        return 13, None, part(1) if known == b"\1" else None
+    if body[:2] == b"\x0d\x08":
+        return (13, None, part(0)) if len(fixed) >= 16 else None
+    ids = {3: (0, 16), 4: (0, 16), 5: (None, 16), 6: (0, 32), 10: (None, 16), 13: (0, 16)}.get(family)
+    if ids is None or body[:2] in (b"\x0a\5", b"\x0d\6"):
         return family, None, None
     receipt, authorization = ids
     if len(fixed) < authorization + 16:
@@ -353,9 +359,10 @@ def record(line, index, head, before, document, listed):
         need(fields["subject"] == subject(authorization), "wrong_subject", index)
         need(story is None or fields["subject"] == subject(raw_id("auth_", story)), "wrong_subject", index)
         need(family != 2 or index in listed, "unlisted_key", index)
-        need((fields["receipt"] != bytes(32)) == (family in WITH_RECEIPT), "wrong_receipt", index)
-        need("receipt" in line or family not in WITH_RECEIPT, "missing_receipt", index)
-        need("receipt" not in line or family in WITH_RECEIPT, "wrong_receipt", index)
+        has_receipt = receipt_id is not None
+        need((fields["receipt"] != bytes(32)) == has_receipt, "wrong_receipt", index)
+        need("receipt" in line or not has_receipt, "missing_receipt", index)
+        need("receipt" not in line or has_receipt, "wrong_receipt", index)
     else:
         need(fields["subject"] != subject(raw_id("auth_", story)), "wrong_subject", index)
     if "receipt" in line:

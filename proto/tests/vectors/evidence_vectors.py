@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import evidence_reference
-from evidence_log import START, Bundle, Consent, Key, Log, Witness, blake3, named, text_of
+from evidence_log import DAY_MS, START, Bundle, Consent, Key, Log, Witness, blake3, named, text_of
+from evidence_payments import CODES, PURPOSES, REFUSALS, SETTLEMENTS, Delegation, PaymentLog
 
 FOLDER = Path(__file__).parent / "evidence"
 
@@ -19,6 +20,17 @@ KEY, NEXT, STRANGER = Key("evidence"), Key("evidence, the next"), Key("evidence,
 A, B, C = named("auth a"), named("auth b"), named("auth c")
 W1, W2, W3 = Witness("witness.example/one"), Witness("witness.example/two"), Witness("three")
 MAIL, TRIP, LATE = Consent("mail"), Consent("trip", "user_2", ["trip.book"]), Consent("late")
+LIMITED = {
+    "merchant_constraints": {"allowed_merchants": ["mer_1", "mer_\u2602"], "allowed_categories": ["5812"], "blocked_merchants": ["mer_9"]},
+    "amount_limits": {"per_transaction": 2000, "daily": 100_000, "period": {"amount": 2**53 - 1, "interval": "P366D"}},
+    "currency_limits": ["USD", "EUR"],
+    "channels": ["online"],
+    "step_up_above": 1500,
+    "review_above": 1800,
+    "require_trusted_device": True,
+    "on_exceed": "cap",
+}
+SHOP, OTHER = Delegation("shop", limited=LIMITED), Delegation("other", "user_2", agent="robot")
 VECTORS = {}
 
 
@@ -73,6 +85,52 @@ def consents():
     return log.asked(again).approved(again).taken_back(again, "builder")
 
 
+def payments():
+    """0 created, 1 key, 2 described, 3 agent, 4 its credential, 5 device, 6 attested, 7 SHOP granted, 8 OTHER granted; then 9 to 40:
+    the story of SHOP, with nobody's and OTHER's between; then every purpose, refusal, settlement, kind and code that is left.
+    """
+    log = PaymentLog("payments").created().activated(KEY).described({"region": "eu"}).registered(SHOP.raw_agent, metadata={"model": "any"})
+    device, intent, second = named("device"), named("intent"), named("intent 2")
+    log.credential(SHOP.raw_agent, "first", START + DAY_MS).device_registered(device, "Till 7", "terminal", {"os": "x"})
+    log.device_attested(device, {"level": 3}).delegated(SHOP, ["payments.create", "payments.offline"], not_before=START, metadata={"team": 7})
+    log.delegated(OTHER, expires=None)
+    paid = {"merchant_id": "mer_1", "amount": 1850, "currency": "USD", "channel": "online", "merchant_category": "5812", "id": "order 7"}
+    bound, well, ids = "payment of 1850 USD", ["DELEGATION_VALID", "DEVICE_TRUSTED", "MERCHANT_ALLOWED"], {"escalation": named("review"), "nonce": named("step up")}
+    decision = log.receipt_id()
+    log.gate(SHOP, "allow", well, paid=paid, most=1850, device="till 7", resource=bound, context={"basket": ["a"]}, request=("ask-1", bytes(16)))
+    log.intended(intent, SHOP, decision=decision, metadata={"order": 7}).gate(None, "deny", ["AGENT_NOT_FOUND"], paid={"amount": 1})
+    log.moved("authorised", intent, SHOP, decision, request=("pay-1", bytes(16))).moved("captured", intent, SHOP, decision, amount=1800)
+    log.intended(named("intent 3"), amount=2**53 - 1, letters="JPY").abandoned(named("intent 3"))
+    log.gate(SHOP, "escalate", [*well, "MANUAL_REVIEW_REQUIRED"], "policy", paid=paid, resource=bound, escalation=ids["escalation"], target="finance")
+    log.resolved(SHOP.auth, ids["escalation"], scope="payments.create", resource=bound, agent=SHOP.agent)
+    consumed = {"consumed": ids["escalation"], "paid": {**paid, "amount": 9000}, "most": 1}
+    log.gate(SHOP, "allow", ["DELEGATION_VALID", "AMOUNT_CAPPED", "MANUAL_REVIEW_APPROVED"], "policy", **consumed)
+    log.gate(SHOP, "confirm", [*well, "STEP_UP_REQUIRED"], paid=paid, resource=bound, nonce=ids["nonce"])
+    log.confirmed(SHOP.auth, ids["nonce"], "payments.create", bound)
+    log.gate(SHOP, "allow", ["DELEGATION_VALID", "STEP_UP_CONFIRMED"], paid={"currency": "USD"}, resource=bound)
+    log.intended(second, SHOP).moved("refused", second, SHOP, decision, refusal="limit_exceeded", why="DAILY_LIMIT_EXCEEDED")
+    log.moved("cancelled", second, SHOP)
+    token, one, two = named("token"), named("transaction 1"), named("transaction 2")
+    log.token_issued(SHOP, token, merchants=["mer_1"]).queued(SHOP, token, one, occurred=START, ref="till-7/1").queued(SHOP, token, two)
+    log.reconciled(SHOP, token, one).reconciled(SHOP, token, two, "double_spend")
+    log.gate(OTHER, "allow", ["DELEGATION_VALID"]).moved("authorised", named("intent 4"), OTHER, log.receipt_id())
+    log.revoked_delegation(SHOP, notes="enough").gate(SHOP, "deny", ["DELEGATION_REVOKED"], paid=paid)
+    log.moved("refused", second, SHOP, decision, refusal="delegation_revoked", why="DELEGATION_REVOKED")
+    log.agent_is(SHOP.raw_agent, "suspended").agent_is(SHOP.raw_agent, "active").agent_is(SHOP.raw_agent, "revoked")
+    log.device_revoked(device, "stolen").device_registered(named("device 2")).device_revoked(named("device 2"))
+    log.gate(SHOP, "deny", CODES, "trust").credential(OTHER.raw_agent, "endless").token_issued(OTHER, named("token 2"), codes=(), consumed=named("review 2"))
+    for kind in ("workflow", "robot-controller", "service"):
+        log.registered(named(kind), kind)
+    for place, purpose in enumerate(PURPOSES):
+        log.gate(OTHER, "deny", [CODES[place]], purpose)
+    for refusal in REFUSALS:
+        log.moved("refused", named("intent 4"), OTHER, refusal=refusal, why="CHANNEL_NOT_ALLOWED")
+    for settlement in SETTLEMENTS:
+        log.reconciled(OTHER, named("token 2"), one, settlement)
+    closed = {"merchant_constraints": {"allowed_merchants": []}, "amount_limits": {"period": {"amount": 1, "interval": "P1DT1S"}}, "on_exceed": "deny"}
+    return log.delegated(Delegation("closed", limited=closed), not_before=START + DAY_MS)
+
+
 def grown(size):
     """A log of this size, mostly of small records, with a check now and then."""
     log = Log(f"size {size}").created().activated(KEY).granted(A) if size > 1 else Log("size 1").activated(KEY)
@@ -114,6 +172,14 @@ def valid():
     vector("story_of_a_consent_from_its_grant", "or with the grant", Bundle(consents(), MAIL.auth, first=5))
     vector("story_of_a_consent_after_its_grant", "or after it", Bundle(consents(), MAIL.auth, first=6))
     vector("story_of_a_refusal", "request and answer: nothing was granted", Bundle(consents(), TRIP.auth, first=9, end=12))
+    log = payments()
+    vector("payments", "every event of agents, devices and payments", Bundle(log))
+    vector("story_of_a_delegation", "decisions, payments with and without the net, and its end", Bundle(log, SHOP.auth))
+    vector("story_of_a_delegation_after_its_grant", "it begins with a decision", Bundle(log, SHOP.auth, first=9, end=20))
+    vector("story_of_a_delegation_from_an_intent", "or with an intent that names it", Bundle(log, SHOP.auth, first=10))
+    vector("story_of_a_delegation_from_a_queued_payment", "or with what a device told", Bundle(log, SHOP.auth, first=26, end=28))
+    vector("story_of_another_delegation", "what nobody and others paid is hidden", Bundle(log, OTHER.auth, first=8, end=40))
+    log = large()
     vector("story_after_its_grant", "a story that begins after its grant is whole in its range", Bundle(log, A, first=5, end=12))
     vector("story_of_nobody", "an authorization nobody granted: everything is hidden", Bundle(small(), C))
     alone = Bundle(small(), first=2, end=3).edit(lambda b: b.head.update(authorization_id=text_of("auth_", A)))

@@ -15,6 +15,8 @@ use allowlog_proto::text::ScopeName;
 
 use crate::cli::plain;
 
+mod payments;
+
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What was told so far.
@@ -55,6 +57,10 @@ impl Story {
                 let scopes: Vec<&str> = granted.terms.scopes.iter().map(|scope| scope.name.as_str()).collect();
                 let budget = granted.budget_limit.map(|limit| format!(", budget {} micro-USD", limit.get())).unwrap_or_default();
                 let until = granted.expires_at.map_or_else(|| "until withdrawn".to_owned(), |end| format!("until {end}"));
+                let until = match granted.not_before {
+                    Some(start) => format!("from {start} {until}"),
+                    None => until,
+                };
                 let consent = granted.consent.as_ref().map(|consent| format!(", by consent {}", consent.consent_id)).unwrap_or_default();
                 format!("granted {} by {} to {} {until}{budget}{consent}", scopes.join(", "), granted.user_id, granted.terms.agent_id)
             }
@@ -71,6 +77,10 @@ impl Story {
                 let (token, decision) = (verified.token, verified.decision().as_str());
                 format!("token {} of consent {}: {decision} ({})", token.token_id, verified.consent_id, verified.reason.as_str())
             }
+            Event::Workspace(WorkspaceEvent::Described(_)) => "workspace described".to_owned(),
+            Event::Agent(event) => payments::agent(event),
+            Event::Device(event) => payments::device(event),
+            Event::Payment(event) => payments::payment(event),
             Event::ConsentAgent(event) => agent(event),
             Event::Consent(event) => consent(event),
             Event::Confirmation(ConfirmationEvent::Resolved(resolved)) => {

@@ -54,7 +54,7 @@ pub async fn create(_: Operator, State(app): State<App>, request: Request) -> Re
         plan: created.plan,
         created_at: created.created_at,
         api_key,
-        api_key_id: created.api_key_id,
+        api_key_id: created.api_key_id.ok_or_else(ApiError::internal)?,
         key_id: created.key_id,
     };
     Ok((StatusCode::CREATED, Json(body)))

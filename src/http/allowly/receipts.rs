@@ -1,13 +1,10 @@
 //! `GET /v1/receipts/{id}`: pending, or signed and never changing from then on. `GET /v1/receipts`: what there is.
 
-use std::sync::Arc;
-
 use allowlog_projections::receipts::receipt;
 use allowlog_projections::state::{SigningKey, State as CoreState};
-use allowlog_proto::api::allowly::{self, PendingReceipt, ReceiptBody, ReceiptItem, ReceiptsQuery};
+use allowlog_proto::api::allowly::{self, ReceiptBody, ReceiptItem, ReceiptsQuery};
 use allowlog_proto::api::page::PageBody;
 use allowlog_proto::id::{ReceiptId, WorkspaceId};
-use allowlog_proto::json::Value;
 use allowlog_proto::receipt::About;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -19,9 +16,10 @@ use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFo
 use super::path_id;
 use crate::app::App;
 use crate::http::openapi::Entry;
+use crate::http::receipt::find;
 use crate::http::{ApiError, call};
 use crate::log::StoreError;
-use crate::receipts::{Standing, find as find_in_log, is_signed, locate};
+use crate::receipts::{is_signed, locate};
 use crate::search::{Facet, Filter, Order, Page, Request};
 use crate::telemetry::blocking;
 
@@ -132,16 +130,4 @@ fn body<'p>(app: &App, page: &'p Page, keys: &[SigningKey]) -> Result<PageBody<R
     }
     let last = items.last().filter(|_| page.has_more).map(|item| item.receipt_id.to_string());
     Ok(PageBody::up_to(items, last.as_deref()))
-}
-
-/// The receipt of a workspace; the log is read beside the threads that answer.
-pub(super) async fn find(app: &App, workspace_id: WorkspaceId, id: ReceiptId) -> Result<Option<ReceiptBody>, ApiError> {
-    let keys = app.engine.read(move |state, _| state.workspace(workspace_id).map(|w| w.signing_keys.clone())).await?;
-    let (store, keyring) = (Arc::clone(&app.store), Arc::clone(&app.keyring));
-    let found = blocking(move || find_in_log(&store, &keyring, workspace_id, id, &keys.unwrap_or_default())).await;
-    Ok(match found.map_err(|_| ApiError::internal())?? {
-        None => None,
-        Some(Standing::Pending(record)) => Some(ReceiptBody::Pending(PendingReceipt::new(id, record.time, &app.public_url))),
-        Some(Standing::Signed(document)) => Some(ReceiptBody::signed(Value::parse(document.as_bytes()).map_err(|_| ApiError::internal())?)),
-    })
 }

@@ -37,6 +37,7 @@ pub struct Entry {
 enum Speech {
     Allowly,
     Permitly,
+    Affixio,
     /// To a person, as far as a person can come by them.
     Page,
 }
@@ -47,6 +48,10 @@ enum Access {
     Everybody,
     ApiKey,
     AdminToken,
+    /// The operator, or anybody where the server is run so.
+    SignUp,
+    /// The holder of an API key, and whoever may sign up.
+    KeyOrSignUp,
 }
 
 /// The media type of nearly everything.
@@ -89,6 +94,16 @@ impl Entry {
         Self::new(Access::AdminToken, "Administration", id, summary)
     }
 
+    /// For the operator, or for anybody where the server is run so.
+    pub fn signs_up(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Access::SignUp, tag, id, summary)
+    }
+
+    /// For the holder of an API key, and for whoever may sign up.
+    pub fn signs_in(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(Access::KeyOrSignUp, tag, id, summary)
+    }
+
     fn new(access: Access, tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         let (about, parameters, body, answers, schemas) = ("", Vec::new(), None, Vec::new(), Vec::new());
         let speech = Speech::Allowly;
@@ -96,8 +111,8 @@ impl Entry {
         let operation = operation.shared_parameter("RequestId").refuses(414).refuses(431).refuses(500).refuses(503);
         match access {
             Access::Everybody => operation,
-            Access::ApiKey => operation.refuses(401).refuses(429),
-            Access::AdminToken => operation.refuses(401),
+            Access::ApiKey | Access::KeyOrSignUp => operation.refuses(401).refuses(429),
+            Access::AdminToken | Access::SignUp => operation.refuses(401),
         }
     }
 
@@ -106,6 +121,16 @@ impl Entry {
         self.speech = Speech::Permitly;
         self.refusals.retain(|(status, _)| *status != 400);
         self
+    }
+
+    /// Errors are spelt as the AffixIO API does, and an API key may stand in a header of its own.
+    pub fn affixio(mut self) -> Self {
+        self.speech = Speech::Affixio;
+        let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::Ref(to) if to.ref_location.ends_with("/IdempotencyKey"));
+        let can_be_named = self.parameters.iter().any(named);
+        let refusals = std::mem::take(&mut self.refusals);
+        let this = refusals.into_iter().fold(self, |this, (status, _)| this.refuses(status));
+        if can_be_named { this.refuses(409) } else { this }
     }
 
     /// A page for people, who are told errors by a page too.
@@ -260,9 +285,12 @@ impl Entry {
 
     /// An error that can happen here.
     fn refuses(mut self, status: u16) -> Self {
-        if self.speech == Speech::Permitly && status == 400 {
-            return self;
-        }
+        let status = match (self.speech, status) {
+            (Speech::Permitly, 400) => return self,
+            // Whatever is wrong with a body, it is the same to this API.
+            (Speech::Affixio, 422) => 400,
+            _ => status,
+        };
         if self.refusals.iter().all(|(known, _)| *known != status) {
             self.refusals.push((status, None));
         }
@@ -285,11 +313,18 @@ impl Entry {
     pub fn build(self, examples: &Examples) -> path::Operation {
         let operation = OperationBuilder::new().operation_id(Some(self.id)).tag(self.tag).summary(Some(self.summary));
         let mut operation = operation.description(Some(self.about).filter(|about| !about.is_empty()));
+        let scheme = |name| SecurityRequirement::new(name, [""; 0]);
         operation = match self.access {
             // Written out, since an operation that says nothing would inherit.
             Access::Everybody => operation.securities(Some([])),
-            Access::ApiKey => operation.security(SecurityRequirement::new("api_key", [""; 0])),
-            Access::AdminToken => operation.security(SecurityRequirement::new("admin_token", [""; 0])),
+            Access::ApiKey if self.speech == Speech::Affixio => operation.securities(Some(shared::KEY_HEADERS.map(scheme))),
+            Access::ApiKey => operation.security(scheme("api_key")),
+            Access::AdminToken => operation.security(scheme("admin_token")),
+            Access::SignUp => operation.security(scheme("admin_token")).security(SecurityRequirement::default()),
+            Access::KeyOrSignUp => {
+                let keys = shared::KEY_HEADERS.map(scheme).into_iter().chain([scheme("admin_token"), SecurityRequirement::default()]);
+                operation.securities(Some(keys))
+            }
         };
         for parameter in self.parameters {
             operation = match parameter {
@@ -314,7 +349,14 @@ impl Entry {
                 None if self.speech == Speech::Permitly => {
                     operation.response(status.to_string(), Ref::from_response_name(shared::permitly_name(status)))
                 }
+                None if self.speech == Speech::Affixio => {
+                    operation.response(status.to_string(), Ref::from_response_name(shared::affixio_name(status)))
+                }
                 None => operation.response(status.to_string(), Ref::from_response_name(shared::name(status))),
+                Some(about) if self.speech == Speech::Affixio => {
+                    let example = examples.of_affixio_error(self.id, status);
+                    operation.response(status.to_string(), shared::affixio_error(status, about, example))
+                }
                 Some(about) if self.speech == Speech::Permitly => {
                     let example = examples.of_permitly_error(self.id, status);
                     operation.response(status.to_string(), shared::permitly_error(status, about, example))

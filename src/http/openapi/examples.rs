@@ -47,6 +47,16 @@ impl Examples {
         self.of_own_error(operation, wanted).or_else(|| self.of_permitly_status(wanted))
     }
 
+    /// The same where the AffixIO API is spoken.
+    pub fn of_affixio_status(&self, wanted: u16) -> Option<&Value> {
+        self.of_own_error("affixio_errors", wanted)
+    }
+
+    /// How it refused with this status, as the AffixIO API spells it.
+    pub fn of_affixio_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
+        self.of_own_error(operation, wanted).or_else(|| self.of_affixio_status(wanted))
+    }
+
     fn of_own_error(&self, operation: &str, wanted: u16) -> Option<&Value> {
         self.steps(operation).find(|(_, step)| status(step) == u64::from(wanted)).and_then(|(_, step)| step.get("answer"))
     }

@@ -1,5 +1,6 @@
 //! What many operations have in common: parameters, headers, the errors that mean the same wherever they happen.
 
+use allowlog_proto::api::affixio::AffixioEnvelope;
 use allowlog_proto::api::envelope::Envelope;
 use allowlog_proto::api::permitly::PermitlyEnvelope;
 use allowlog_proto::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
@@ -8,7 +9,7 @@ use utoipa::ToSchema as _;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, Required, Response, ResponseBuilder};
 
 use super::examples::Examples;
@@ -80,6 +81,31 @@ pub fn permitly_name(status: u16) -> String {
     format!("Permitly{}", name(status))
 }
 
+/// Where an API key may stand in calls of the AffixIO API, by the names of the security schemes.
+pub const KEY_HEADERS: [&str; 3] = ["affixio_key", "x_api_key", "api_key"];
+
+/// The same errors where the AffixIO API is spoken: what they are called there, and what they mean if it is something else.
+const AFFIXIO: [(u16, &str); 4] = [
+    (
+        400,
+        "`invalid_request`: the body is not JSON, was cut off or came too slowly, or is announced as another type; or it says something that \
+         cannot be, with every field at fault in `details`.",
+    ),
+    (401, "`unauthorized`: the key or token is missing, malformed, unknown, expired or revoked, or two different ones are given."),
+    (429, "`rate_limited`: this API key calls more often than the operator of the server lets a key call. Nothing was decided or counted."),
+    (409, "`invalid_state`: the idempotency key was given with another request less than 24 h ago."),
+];
+
+/// The name of such an error among the document's components.
+pub fn affixio_name(status: u16) -> String {
+    format!("Affixio{}", if status == 409 { "Conflict" } else { name(status) })
+}
+
+/// An error in the envelope of the AffixIO API.
+pub fn affixio_error(status: u16, about: &str, example: Option<&Value>) -> Response {
+    in_envelope(&AffixioEnvelope::name(), status, about, example)
+}
+
 /// An error in the envelope of the Permitly API.
 pub fn permitly_error(status: u16, about: &str, example: Option<&Value>) -> Response {
     in_envelope(&PermitlyEnvelope::name(), status, about, example)
@@ -137,6 +163,11 @@ pub fn components(mut components: ComponentsBuilder, examples: &Examples) -> Com
             components = components.response(permitly_name(status), permitly_error(status, about, examples.of_permitly_status(status)));
         }
     }
+    let here = ERRORS.into_iter().filter(|(status, ..)| *status != 422).map(|(status, _, about)| (status, about)).chain([(409, "")]);
+    for (status, about) in here {
+        let about = AFFIXIO.iter().find(|(known, _)| *known == status).map_or(about, |(_, about)| about);
+        components = components.response(affixio_name(status), affixio_error(status, about, examples.of_affixio_status(status)));
+    }
     for (name, parameter) in parameters() {
         components = components.parameter(name, parameter);
     }
@@ -144,8 +175,11 @@ pub fn components(mut components: ComponentsBuilder, examples: &Examples) -> Com
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
         SecurityScheme::Http(bearer)
     };
+    let header = |name, about| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, about)));
     components
         .header("RequestId", request_id())
+        .security_scheme("affixio_key", header("X-AffixIO-Key", "The same key in a header of the AffixIO API."))
+        .security_scheme("x_api_key", header("X-API-Key", "The same key in a header that clients have for it."))
         .security_scheme("api_key", scheme("An API key: `allowly_l1_s001_...`. It opens one workspace."))
         .security_scheme("admin_token", scheme("The operator's token, as `init`, the first `serve` or `admin-token rotate` printed it."))
 }

@@ -52,6 +52,13 @@ function int(min = -(2n ** 63n), max = 2n ** 63n - 1n) {
   };
 }
 
+/** Three letters in upper case. */
+function currency(reader) {
+  const letters = String.fromCharCode(...reader.bytes(3));
+  if (!/^[A-Z]{3}$/.test(letters)) throw new RangeError("no currency");
+  return letters;
+}
+
 function time(reader) {
   const ms = reader.varint(64);
   if (!isTime(ms)) throw new RangeError("a time after the year 9999");
@@ -98,11 +105,13 @@ const [apiKey, signingKey, tombstone] = [id("ak_"), id("key_"), id("tmb_")];
 const [consent, consentAgent, token] = [id("cr_"), id("ag_"), id("tok_")];
 const [email, url, scopeLabel, description] = [text(1, 320), text(1, 2048), text(1, 256), text(0, 1024)];
 const [address, userAgent] = [text(1, 45), text(0, 512)];
+const [payer, credential, device, intent, offlineToken, transaction] = ["agt_", "crd_", "dev_", "pin_", "oft_", "otx_"].map(id);
+const [merchant, category, channel, clientRef] = [text(1, 128), text(1, 64), text(1, 32), text(1, 128)];
 
 const plan = choice("free", "starter", "pro", "enterprise");
 const style = choice("allowly", "permitly", "affixio");
 const role = choice("runtime", "read");
-const policyVersion = choice("2026-11-25.1");
+const policyVersion = choice("2026-11-26.1");
 const resolution = choice("approved", "rejected");
 const risk = choice("low", "medium", "high", "critical");
 const withdrawer = choice("end user", "builder");
@@ -140,7 +149,7 @@ const verdict = choice(
   struct({ escalation, "escalation to": optional(approver), "expires at": time, opened: bool }),
 );
 const evaluation = choice("the scope has no conditions", "none fired", condition);
-const reason = unsigned(32, 0n, 16n);
+const reason = unsigned(32, 0n, 17n);
 const money = int(0n, SAFE_MAX);
 const budget = struct({ limit: money, spent: money });
 
@@ -149,18 +158,37 @@ const tokenTerms = struct({ token, "expires at": time });
 const consented = struct({ consent, "consent agent": consentAgent, token: tokenTerms, visitor });
 const withdrawal = struct({ consent, "consent agent": consentAgent, scopes: list(scope), by: withdrawer, visitor });
 
+const amount = int(1n, SAFE_MAX);
+const limits = struct({
+  merchants: optional(list(merchant)),
+  categories: optional(list(category)),
+  "blocked merchants": list(merchant),
+  "per transaction": optional(amount),
+  daily: optional(amount),
+  period: optional(struct({ amount, seconds: unsigned(64, 1n, 31622400n) })),
+  currencies: optional(list(currency)),
+  channels: optional(list(channel)),
+  "step up above": optional(amount),
+  "review above": optional(amount),
+  "requires trusted device": bool,
+  "on exceed": choice("deny", "cap"),
+});
+const delegated = struct({ agent: payer, limits });
+
 const granted = struct({
   receipt,
   authorization,
   user,
   terms,
   "expires at": optional(time),
+  "not before": optional(time),
   budget: optional(int(1n, SAFE_MAX)),
   bundle: optional(bundleId),
   replaces: optional(authorization),
   metadata: object,
   policyVersion,
   consent: optional(consented),
+  delegation: optional(delegated),
 });
 const revoked = struct({
   receipt,
@@ -230,8 +258,71 @@ const asked = struct({
 const ofConsent = { consent, authorization, "consent agent": consentAgent };
 const answered = { ...ofConsent, user, scopes: list(scope) };
 
+const code = unsigned(32, 0n, 26n);
+const purpose = choice("permission", "policy", "trust", "verification", "offline token");
+const payment = struct({
+  merchant: optional(merchant),
+  amount: optional(amount),
+  currency: optional(currency),
+  channel: optional(channel),
+  category: optional(category),
+  intent: optional(opaque),
+});
+const gated = struct({
+  receipt,
+  subject,
+  purpose,
+  agent: opaque,
+  device: optional(opaque),
+  scope,
+  payment,
+  resource: optional(resource),
+  context: object,
+  verdict,
+  codes: list(code),
+  "max amount": optional(amount),
+  "expires at": time,
+  policyVersion,
+});
+const intended = struct({
+  authorization: optional(authorization),
+  intent,
+  merchant,
+  amount,
+  currency,
+  channel: optional(channel),
+  agent: optional(payer),
+  device: optional(opaque),
+  decision: optional(receipt),
+  metadata: object,
+  "expires at": time,
+});
+const moved = { receipt, authorization, user, agent, intent, decision: optional(receipt), merchant, amount, currency, policyVersion };
+const refusal = unsigned(32, 0n, 6n);
+const issued = struct({
+  receipt,
+  authorization,
+  user,
+  agent,
+  "offline token": offlineToken,
+  nullifier: bytes(16),
+  device: opaque,
+  scope,
+  "max amount": amount,
+  currency,
+  merchants: optional(list(merchant)),
+  codes: list(code),
+  consumed: optional(escalation),
+  "expires at": time,
+  policyVersion,
+});
+const paidOffline = { transaction, "offline token": offlineToken, device: opaque, merchant, amount, currency };
+const queued = struct({ authorization, ...paidOffline, "occurred at": optional(time), "client ref": optional(clientRef) });
+const settlement = unsigned(32, 0n, 3n);
+const reconciled = struct({ receipt, authorization, user, agent, ...paidOffline, settlement, policyVersion });
+
 const EVENT = choice(
-  choice(struct({ name, plan }), struct({ name, plan })),
+  choice(struct({ name, plan }), struct({ name, plan }), struct({ metadata: object })),
   choice(struct({ "API key": apiKey, name, style, role, "expires at": optional(time), secretHash: bytes(32) }), struct({ "API key": apiKey })),
   choice(struct({ "signing key": signingKey, publicKey: bytes(32), "active from": time })),
   choice(granted, revoked),
@@ -255,6 +346,28 @@ const EVENT = choice(
     struct(answered),
     struct({ ...answered, token: tokenTerms }),
     struct({ user, "expires at": time }),
+  ),
+  choice(
+    struct({ agent: payer, name, kind: choice("llm", "workflow", "robot-controller", "service"), metadata: object }),
+    struct({ agent: payer, status: choice("active", "suspended", "revoked") }),
+    struct({ agent: payer, credential, publicKey: bytes(32), "expires at": optional(time) }),
+  ),
+  choice(
+    struct({ device, name: optional(name), kind: optional(name), metadata: object }),
+    struct({ device, attestation: object }),
+    struct({ device, reason: optional(note) }),
+  ),
+  choice(
+    gated,
+    intended,
+    struct(moved),
+    struct({ ...moved, refusal, code }),
+    struct(moved),
+    struct(moved),
+    struct({ intent }),
+    issued,
+    queued,
+    reconciled,
   ),
 );
 const REQUEST = optional(struct({ idempotencyKey: text(1, 255), fingerprint: bytes(16) }));

@@ -5,8 +5,8 @@ import { concat, isTime, utf8 } from "./bytes.js";
 
 export const HEADER_BYTES = 113;
 const RECORD_BYTES_MAX = 524288;
-const VERSION = 3;
-const RECORD_DOMAIN = utf8("allowlog.record.v3\n");
+const VERSION = 4;
+const RECORD_DOMAIN = utf8("allowlog.record.v4\n");
 const SUBJECT_DOMAIN = utf8("allowlog.subject.v1\n");
 const NOBODY = new Uint8Array(16);
 
@@ -47,7 +47,7 @@ export function subjectOf(authorization) {
 }
 
 const EVENTS = [
-  ["workspace created", "workspace changed"],
+  ["workspace created", "workspace changed", "workspace described"],
   ["API key created", "API key revoked"],
   ["signing key activated"],
   ["authorization granted", "authorization revoked"],
@@ -58,8 +58,35 @@ const EVENTS = [
   ["tombstone placed", "tombstone lifted"],
   ["consent agent created", "consent agent changed", "webhook secret rotated"],
   ["consent requested", "consent page viewed", "consent declined", "consent request withdrawn", "token minted", "manage link created"],
+  ["agent registered", "agent status changed", "agent credential issued"],
+  ["device registered", "device attested", "device revoked"],
+  [
+    "payment decided",
+    "payment intent created",
+    "payment authorised",
+    "payment refused",
+    "payment captured",
+    "payment cancelled",
+    "payment intent abandoned",
+    "offline token issued",
+    "offline payment queued",
+    "offline payment reconciled",
+  ],
 ];
-const WITH_RECEIPT = [3, 4, 6];
+
+/** What stands behind family and variant. An id of an authorization that may be missing has a byte in front that says so. */
+function layoutOf(family, variant) {
+  if (family === 2) return ["key"];
+  if (family === 3) return ["receipt", "authorization"];
+  if (family === 4) return ["receipt", variant === 0 ? "authorization?" : "authorization"];
+  if (family === 5) return ["other", "authorization"];
+  if (family === 6) return ["receipt", "other", "authorization"];
+  if (family === 10) return variant === 5 ? [] : ["other", "authorization"];
+  if (family !== 13 || variant === 6) return [];
+  if (variant === 0) return ["receipt", "authorization?"];
+  if (variant === 1) return ["authorization?"];
+  return variant === 8 ? ["authorization"] : ["receipt", "authorization"];
+}
 
 /**
  * What stands at a fixed place of a body, `{what, begins, hasReceipt, authorization, receiptId, signingKey}`, or null if it is none that is
@@ -72,15 +99,21 @@ export function parseBody(body) {
   let at = 2;
   const take = (length) => body.subarray(at, (at += length));
   const begins = variant === 0 && (family === 3 || family === 10);
-  const event = { what, begins, hasReceipt: WITH_RECEIPT.includes(family), authorization: null, receiptId: null, signingKey: null };
-  if (event.hasReceipt) event.receiptId = take(16);
-  if (family === 2) event.signingKey = { id: take(16), publicKey: take(32), activeFrom: varint(take(9)) };
-  const isOfConsent = family === 10 && variant !== 5;
-  if (family === 5 || family === 6 || isOfConsent) take(16);
-  const isKnown = what === "check decided" ? take(1)[0] : [3, 4, 5, 6].includes(family) || isOfConsent ? 1 : 0;
-  if (isKnown === 1) event.authorization = take(16);
+  const event = { what, begins, hasReceipt: false, authorization: null, receiptId: null, signingKey: null };
+  for (const part of layoutOf(family, variant)) {
+    if (part === "key") event.signingKey = { id: take(16), publicKey: take(32), activeFrom: varint(take(9)) };
+    else if (part === "receipt") event.receiptId = take(16);
+    else if (part === "authorization") event.authorization = take(16);
+    else if (part === "other") take(16);
+    else {
+      const [isThere] = take(1);
+      if (isThere !== 0 && isThere !== 1) return null;
+      if (isThere === 1) event.authorization = take(16);
+    }
+  }
+  event.hasReceipt = event.receiptId !== null;
   if (family === 2) return event.signingKey.publicKey.length === 32 && isTime(event.signingKey.activeFrom) ? event : null;
-  return at <= body.length && (isKnown === 0 || isKnown === 1) ? event : null;
+  return at <= body.length ? event : null;
 }
 
 /** The number at the begin of these bytes; -1 if they end early. */

@@ -8,6 +8,14 @@ const EVENTS = {
   "authorization.revoke": "authorization revoked",
   "escalation.resolve": "escalation resolved",
 };
+/** Scopes that nobody can grant or check: receipts of them are the server's own. */
+const PAYMENTS = {
+  "payment_intent.authorise": { allow: "payment authorised", deny: "payment refused" },
+  "payment_intent.capture": { allow: "payment captured" },
+  "payment_intent.cancel": { allow: "payment cancelled" },
+  "offline_token.issue": { allow: "offline token issued" },
+  "offline_token.settle": { allow: "offline payment settled", deny: "offline payment not settled" },
+};
 
 /**
  * `{time, what, decision, reason, facts, more}` of a receipt that was verified; `facts` are names and texts in an order, `more` those that
@@ -28,11 +36,12 @@ export function rowOfReceipt(receipt) {
     const isBudget = name === "budget";
     tell(isBudget ? facts : more, `context.${name}`, isBudget ? budget(value) : value);
   }
+  tell(facts, "payment", paymentOf(receipt));
   tell(more, "authorization", receipt.get("authorization_id"));
   tell(more, "receipt", receipt.get("receipt_id"));
   return {
     time: receipt.get("issued_at"),
-    what: receipt.has("scope") ? "check" : EVENTS[receipt.get("event")],
+    what: whatOf(receipt),
     decision: receipt.get("decision"),
     reason: receipt.get("reason"),
     facts,
@@ -58,6 +67,34 @@ export function rowOfRecord(record, what) {
   for (const [name, value] of Object.entries(event.visitor ?? {})) if (value !== null) row.facts.push([name, value]);
   if (event.terms?.name !== undefined) row.facts.push(["name", event.terms.name]);
   return row;
+}
+
+function whatOf(receipt) {
+  if (receipt.has("event")) return EVENTS[receipt.get("event")];
+  const payment = PAYMENTS[receipt.get("scope")];
+  if (payment !== undefined) return payment[receipt.get("decision")] ?? "payment";
+  return permissionOf(receipt) === null ? "check" : "payment decided";
+}
+
+/** What a decision about a payment permits. A check may have a context that looks like one, but its id nobody knew before. */
+function permissionOf(receipt) {
+  const permission = receipt.get("context").get("permission");
+  const id = permission instanceof Map ? permission.get("decision_id") : null;
+  return typeof id === "string" && id.startsWith("dec_") && `rcp_${id.slice(4)}` === receipt.get("receipt_id") ? permission : null;
+}
+
+/** What is paid, in minor units as they stand in the receipt; null where a receipt says nothing of it. */
+function paymentOf(receipt) {
+  const context = receipt.get("context");
+  const permission = permissionOf(receipt);
+  if (permission === null && PAYMENTS[receipt.get("scope")] === undefined) return null;
+  const said = permission === null ? context : context.get("payment_intent");
+  if (!(said instanceof Map)) return null;
+  const most = permission === null ? said.get("max_amount") : permission.get("max_amount");
+  const amount = said.get("amount");
+  const parts = [Number.isSafeInteger(amount) ? `${amount} minor units` : null, Number.isSafeInteger(most) ? `at most ${most} minor units` : null];
+  parts.push(said.has("currency") ? `of ${said.get("currency")}` : null, said.has("merchant_id") ? `to ${said.get("merchant_id")}` : null);
+  return parts.filter((part) => part !== null).join(" ") || null;
 }
 
 const TOLD = new Set(["string", "bigint"]);

@@ -199,5 +199,6 @@ fn put(files: &dyn Files, brought: &Path, place: &Path, aside: &mut Vec<PathBuf>
 }
 
 fn does_not_follow(error: ChainError) -> StoreError {
-    StoreError::Damaged { sequence: error.sequence, problem: error.to_string() }
+    let damaged = || StoreError::Damaged { sequence: error.sequence, problem: error.to_string() };
+    StoreError::version(&error).unwrap_or_else(damaged)
 }

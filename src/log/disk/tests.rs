@@ -89,6 +89,7 @@ fn granted(salt: u8, size: usize) -> Event {
             requires_escalation_for: Vec::new(),
             escalation_targets: Vec::new(),
         },
+        not_before: None,
         budget_limit: None,
         bundle_id: None,
         expires_at: Some(Timestamp::MAX),
@@ -96,6 +97,7 @@ fn granted(salt: u8, size: usize) -> Event {
         metadata: CanonicalObject::new(metadata.as_object().unwrap(), "metadata").unwrap(),
         policy_version: PolicyVersion::CURRENT,
         consent: None,
+        delegation: None,
     })))
 }
 

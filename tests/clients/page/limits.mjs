@@ -87,8 +87,8 @@ function bundleOf(body) {
   const records = [];
   for (const content of [join([2, 0], keyId, publicKey, [0, 0]), body]) {
     const previous = records.at(-1)?.hash ?? new Uint8Array(32);
-    const header = join([3], workspace, [0, 0, 0, 0, 0, 0, 0, records.length], new Uint8Array(8), previous, new Uint8Array(48));
-    records.push({ bytes: join(header, content), hash: blake3(join(utf8("allowlog.record.v3\n"), header, blake3(content))) });
+    const header = join([4], workspace, [0, 0, 0, 0, 0, 0, 0, records.length], new Uint8Array(8), previous, new Uint8Array(48));
+    records.push({ bytes: join(header, content), hash: blake3(join(utf8("allowlog.record.v4\n"), header, blake3(content))) });
   }
   const leaves = records.map(({ hash }) => leafHash(join(hash, new Uint8Array(32))));
   const origin = `allowlog/ws_${"0".repeat(26)}`;

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
+import { rowOfReceipt } from "../../../src/http/verify/story.js";
 import { decodeEvent, parse, parseCheckpoint, unwrapped, verifyBlob, verifyBundle, verifyProof, verifyReceipt } from "../../../src/http/verify/verifier.js";
 
 const VECTORS = new URL("../../../proto/tests/vectors/", import.meta.url);
@@ -80,6 +81,10 @@ test("a story begins with its grant, with the request for it, or after them", ()
   assert.deepEqual(["story_after_its_grant", "story_of_nobody", "size_300_story_in_the_middle"].map(begins), [false, false, false]);
   assert.deepEqual(["story_of_a_consent", "story_of_a_consent_from_its_grant", "story_of_a_refusal"].map(begins), [true, true, true]);
   assert.equal(begins("story_of_a_consent_after_its_grant"), false);
+  const delegations = ["story_of_a_delegation", "story_of_another_delegation"].map(begins);
+  assert.deepEqual(delegations, [true, true]);
+  const later = ["after_its_grant", "from_an_intent", "from_a_queued_payment"].map((name) => begins(`story_of_a_delegation_${name}`));
+  assert.deepEqual(later, [false, false, false]);
 });
 
 test("the story of a consent tells who was asked for what, and what came of it", () => {
@@ -92,6 +97,52 @@ test("the story of a consent tells who was asked for what, and what came of it",
   assert.deepEqual([viewed.get("address"), viewed.get("browser")], ["192.0.2.7", "Mozilla/5.0"]);
   assert.match(new Map(shown[4].facts).get("token"), /^tok_[0-9A-Z]{26} until 2026-/);
   assert.equal(shown.at(-1).reason, "authorization_revoked");
+});
+
+test("the story of a delegation tells what was decided, and what was paid", () => {
+  const { rows } = verifyBundle(text("evidence/story_of_a_delegation.jsonl"), { trust: null });
+  const shown = rows.filter((row) => row.hidden === undefined && row.index < 30);
+  assert.deepEqual(shown.map((row) => `${row.index} ${row.what}`), [
+    "7 authorization granted",
+    "9 payment decided",
+    "10 payment intent created",
+    "12 payment authorised",
+    "13 payment captured",
+    "16 payment decided",
+    "17 escalation resolved",
+    "18 payment decided",
+    "19 payment decided",
+    "20 confirmation resolved",
+    "21 payment decided",
+    "22 payment intent created",
+    "23 payment refused",
+    "24 payment cancelled",
+    "25 offline token issued",
+    "26 offline payment queued",
+    "27 offline payment queued",
+    "28 offline payment settled",
+    "29 offline payment not settled",
+  ]);
+  const fact = (index, name) => new Map(shown.find((row) => row.index === index).facts).get(name);
+  assert.equal(fact(9, "payment"), "1850 minor units at most 1850 minor units of USD to mer_1");
+  assert.equal(fact(13, "payment"), "1800 minor units of USD to mer_1");
+  assert.equal(fact(21, "payment"), "of USD");
+  assert.equal(fact(25, "payment"), "at most 5000 minor units of EUR");
+  assert.deepEqual([fact(10, "amount"), fact(10, "currency"), fact(26, "client ref")], ["1850", "USD", "till-7/1"]);
+  assert.equal(shown.find((row) => row.index === 29).reason, "double_spend");
+});
+
+test("a check whose context looks like a decision about a payment is told as a check", () => {
+  const lines = text("evidence/payments.jsonl").split("\n").slice(1, -1).map((line) => parse(line));
+  const whatOf = (receipt) => rowOfReceipt(receipt).what;
+  const decided = lines[9].get("receipt");
+  assert.equal(whatOf(decided), "payment decided");
+  const permission = decided.get("context").get("permission");
+  for (const id of ["dec_00000000000000000000000000", decided.get("receipt_id"), 7, null]) {
+    permission.set("decision_id", id);
+    assert.equal(whatOf(decided), "check", String(id));
+    assert.equal(new Map(rowOfReceipt(decided).facts).get("payment"), undefined);
+  }
 });
 
 test("whoever trusts nobody is told only of what the last key has signed", () => {
@@ -170,6 +221,40 @@ test("agents keep their bounds", () => {
   const rotated = record("consent_agent_secret_rotated");
   decode(rotated.replace("fb2c01", "01"));
   assert.throws(() => decode(rotated.replace("fb2c01", "00")));
+});
+
+test("payments keep their bounds", () => {
+  const body = (name) => readFileSync(new URL(`../golden/${name}.hex`, VECTORS), "utf8").replace(/\s/g, "").slice(226);
+  const decode = (digits) => decodeEvent(Uint8Array.from(Buffer.from(digits, "hex")));
+  // By the fixture: what stands there once, what may stand there too, and what may not.
+  for (const [name, from, taken, refused] of [
+    // 2^53 - 1; 1, -1, 0 and 2^53.
+    ["payment_intent_created", "fdfeffffffffff3f00", ["02", "fb0200"], ["00", "01", "03", "fd0000000000004000"]],
+    ["payment_intent_created", "4b5744", ["5a5a5a"], ["6b7764", "4b5764", "4b5731", "4b5700", "4b57c3"]],
+    // The shortest period: 366 days, a second more, none.
+    ["delegation_granted_closed", "010201", ["0102fc0085e201"], ["0102fc0185e201", "010200", "0102fdffffffffffffffff"]],
+    ["delegation_granted", "01fa01", ["010201"], ["010001"]],
+    // Whether a device must be trusted, and what becomes of more.
+    ["delegation_granted", "fc007102000101", ["fc007102000000"], ["fc007102000102", "fc007102000201"]],
+    // The kind of an agent, its status; codes; what came of a payment, and why it was refused.
+    ["agent_registered", "e2988200", ["e2988203"], ["e2988204"]],
+    ["agent_revoked", "510200", ["510000"], ["510300"]],
+    ["offline_token_issued", "021415", ["02001a"], ["02001b"]],
+    ["offline_payment_settled", "4555520300", ["4555520000"], ["4555520400", "4555520301"]],
+    ["payment_refused_limit_exceeded", "55534400060f", ["555344000013"], ["55534400070f", "55534400061b"]],
+    ["payment_allowed", "066f6e6c696e65", ["0178", `20${"78".repeat(32)}`], ["00", `21${"78".repeat(33)}`]],
+    ["offline_payment_queued", "0974696c6c2d372f3431", [`80${"78".repeat(128)}`], ["00", `81${"78".repeat(129)}`]],
+    // What callers say is canonical.
+    ["device_attested", "7b22", [], ["7b20"]],
+    ["workspace_described", "7b22", [], ["7b20"]],
+  ]) {
+    const digits = body(name);
+    const places = [...digits.matchAll(new RegExp(from, "g"))].map((match) => match.index).filter((place) => place % 2 === 0);
+    assert.equal(places.length, 1, `${name}: ${from}`);
+    const having = (to) => digits.slice(0, places[0]) + to + digits.slice(places[0] + from.length);
+    for (const to of taken) decode(having(to));
+    for (const to of refused) assert.throws(() => decode(having(to)), undefined, `${name}: ${to}`);
+  }
 });
 
 test("amounts of money keep their bounds", () => {

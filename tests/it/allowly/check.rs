@@ -26,7 +26,7 @@ async fn answers_with_every_member() {
             "user_id": "user_1",
             "agent_id": "mailer",
             "authorization_expires_at": "2026-03-03T10:00:00.000Z",
-            "policy_version": "2026-11-25.1",
+            "policy_version": "2026-11-26.1",
             "results": {
                 "email.send": {
                     "decision": "confirm", "reason": "scope_requires_user_confirmation", "receipt": null,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::insist::Client;
 use super::process::{Process, init};
 
 const CLIENTS: u64 = 64;
@@ -18,33 +19,6 @@ const LIMIT: u64 = 1_000;
 const COST: u64 = 7;
 /// The same for every life of the server, whatever its port: links are a part of the answers that are compared.
 const PUBLIC_URL: &[&str] = &["--public-url", "https://allow.example"];
-
-struct Client {
-    http: reqwest::Client,
-    /// Where the server is now; it changes with each of its lives.
-    url: watch::Receiver<String>,
-    api_key: String,
-}
-
-impl Client {
-    /// The answer of whichever life of the server gives one; a call it died over is sent again under the same key.
-    async fn insist(&self, idempotency_key: &str, body: &Value) -> Value {
-        let mut url = self.url.clone();
-        loop {
-            let here = url.borrow_and_update().clone();
-            let request = self.http.post(format!("{here}/v1/check")).bearer_auth(&self.api_key).json(body);
-            let answer = async {
-                let response = request.header("Idempotency-Key", idempotency_key).send().await.ok()?;
-                (response.status().is_success()).then_some(response.json().await.ok()?)
-            };
-            match answer.await {
-                Some(answer) => return answer,
-                // The server died: the next life has another address. Or it was merely slow: then it is asked again.
-                None => drop(tokio::time::timeout(Duration::from_secs(1), url.changed()).await),
-            }
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exactly_142_allows_of_seven_in_a_thousand() {
@@ -59,7 +33,7 @@ async fn exactly_142_allows_of_seven_in_a_thousand() {
     let id = granted.json::<Value>().await.unwrap()["authorization_id"].as_str().unwrap().to_owned();
 
     let (lives, url) = watch::channel(process.url.clone());
-    let client = Arc::new(Client { http: http.clone(), url, api_key: api_key.clone() });
+    let client = Arc::new(Client::new(url, &api_key));
     let answers: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let done = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS)
@@ -69,10 +43,10 @@ async fn exactly_142_allows_of_seven_in_a_thousand() {
                 for n in 0..CHECKS_EACH {
                     let (key, body) =
                         (format!("{number}-{n}"), json!({ "authorization_id": id, "scopes": ["pay"], "estimated_cost_micros": COST }));
-                    let first = client.insist(&key, &body).await;
+                    let first = client.insist("/v1/check", &key, &body).await;
                     // Sent once more, perhaps to another life: the very same answer.
-                    assert_eq!(client.insist(&key, &body).await, first, "{key}");
-                    let result = &first["results"]["pay"];
+                    assert_eq!(client.insist("/v1/check", &key, &body).await, first, "{key}");
+                    let result = &first.1["results"]["pay"];
                     let receipt = result["receipt"]["receipt_id"].as_str().unwrap().to_owned();
                     let before = answers.lock().unwrap().insert(receipt, result["decision"].as_str().unwrap().to_owned());
                     assert_eq!(before, None, "an id was given out twice");

@@ -119,8 +119,8 @@ fn a_check_of_the_past_is_explained() {
     let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
     assert_eq!((&explained["receipt_id"], &explained["agrees"]), (&Value::from(check), &Value::Bool(true)));
     let ladder = explained["ladder"].as_array().unwrap();
-    assert_eq!(ladder.len(), 17);
-    assert_eq!((&ladder[0]["standing"], &ladder[16]["standing"]), (&"passed".into(), &"decides".into()));
+    assert_eq!(ladder.len(), 18);
+    assert_eq!((&ladder[0]["standing"], &ladder[17]["standing"]), (&"passed".into(), &"decides".into()));
     assert_eq!(explained["recorded"]["decision"], "allow");
     assert_eq!((&explained["before"]["allows_today"], &explained["after"]["allows_today"]), (&0.into(), &1.into()));
     let grant = run(&["replay", "--explain", &receipt("/event/authorization/granted/receipt_id"), "--data", data]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::process::{Process, allowlog, run, text};
 
-/// Between the two sections, so that what they print can be told apart.
+/// Between the sections, so that what they print can be told apart.
 const PAST: &str = "echo; echo past the quickstart";
 const PAST_SAYS: &str = "past the quickstart";
 
@@ -35,7 +35,8 @@ fn works_as_pasted() {
     let api_key = process.value_behind("API key");
     let asking = blocks(&readme, "Asking a person").join(ANSWERED_IN_A_BROWSER);
     let quickstart = blocks(&readme, "Quickstart").join("\n");
-    let script = format!("{quickstart}\n{PAST}\n{asking}").replace("http://127.0.0.1:8700", &process.url);
+    let paying = blocks(&readme, "Letting an agent pay").join("\n");
+    let script = format!("{quickstart}\n{PAST}\n{asking}\n{PAST}\n{paying}").replace("http://127.0.0.1:8700", &process.url);
     let program = allowlog();
     let path = format!("{}:{}", std::path::Path::new(program.get_program()).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
@@ -50,6 +51,8 @@ fn works_as_pasted() {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     let (out, asked) = out.split_once(PAST_SAYS).unwrap();
+    let (asked, paid) = asked.split_once(PAST_SAYS).unwrap();
+    holds_what_was_paid(paid);
     for said in [
         r#""status":"pending""#,
         "open this and answer: http://",
@@ -94,6 +97,20 @@ fn works_as_pasted() {
     assert!(out.contains("\nvalid: rcp_"), "{out}");
     verify_every_receipt(&process.url, &api_key, directory.path(), &format!("{out}{err}"));
     assert_eq!(process.terminate(), Some(0));
+}
+
+/// What the blocks about payments print.
+fn holds_what_was_paid(paid: &str) {
+    let actions: Vec<_> = paid.match_indices(r#""action":""#).map(|(at, m)| paid[at + m.len()..].split('"').next().unwrap()).collect();
+    // The proof of the first holds its action once more, if it is signed by then.
+    let actions: Vec<_> =
+        actions.iter().enumerate().filter(|(i, action)| *i != 1 || **action != "ALLOW_WITH_LIMITS").map(|(_, a)| *a).collect();
+    assert_eq!(actions, ["ALLOW_WITH_LIMITS", "STEP_UP_REQUIRED", "ALLOW_WITH_LIMITS", "DENY", "DENY"], "{paid}");
+    for said in
+        [r#""status":"authorised""#, r#""status":"captured""#, r#""authorised_amount":1850"#, "DELEGATION_REVOKED", "AMOUNT_LIMIT_EXCEEDED"]
+    {
+        assert!(paid.contains(said), "{said}: {paid}");
+    }
 }
 
 /// Each receipt that was promised is signed within a second of the last answer, and genuine.

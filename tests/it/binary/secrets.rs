@@ -103,6 +103,31 @@ async fn work(caller: &Caller<'_>) {
     assert_eq!(caller.send(reqwest::Method::DELETE, &path, json!({ "revoked_by": "user" })).await.0, 200);
 }
 
+/// An agent with a key of its own, an API key made by another, and a token to pay with offline: the secrets of all of them.
+async fn pay(caller: &Caller<'_>, workspace: &str) -> Vec<Secret> {
+    let org = workspace.replace("ws_", "org_");
+    let (_, made) = caller.post("/v1/api-keys", json!({ "orgId": org })).await;
+    let api_key = made["key"].as_str().unwrap();
+    let agent = json!({ "name": "Shopper", "type": "llm", "ownerOrgId": org });
+    let request = reqwest::Client::new().post(format!("{}/v1/agents", caller.process.url)).json(&agent);
+    let request = request.header("X-AffixIO-Key", api_key).header("X-API-Key", api_key);
+    let agent: Value = request.send().await.unwrap().json().await.unwrap();
+    let (_, credential) = caller.post(&format!("/v1/agents/{}/credentials", agent["id"].as_str().unwrap()), json!({})).await;
+    let private = credential["private_key"].as_str().unwrap();
+    let (_, delegation) = caller.post("/v1/delegations", json!({ "agent_id": agent["id"], "permissions": "pay" })).await;
+    let token = json!({ "agent_id": agent["id"], "delegation_id": delegation["id"], "device_id": "v", "max_amount": 5, "currency": "EUR" });
+    let (status, token) = caller.post("/v1/offline/tokens", token).await;
+    assert_eq!(status, 201, "{token}");
+    let signature = token["token"].as_str().unwrap().rsplit('.').next().unwrap();
+    let mut secrets = of_api_key("the API key of an org", api_key);
+    secrets.extend(key("an agent's private key", &data_encoding::BASE64URL_NOPAD.decode(private.as_bytes()).unwrap()));
+    secrets.push(secret("an agent's private key as it was shown", private));
+    // Whoever has the log knows what a token says, and still has no token.
+    secrets.push(secret("the signature of an offline token", signature));
+    secrets.push(secret("the bytes of it", data_encoding::BASE64URL_NOPAD.decode(signature.as_bytes()).unwrap()));
+    secrets
+}
+
 /// Requests that are none: what they hold must not be echoed.
 fn misbehave(process: &Process, key: &str) {
     for head in [
@@ -110,6 +135,7 @@ fn misbehave(process: &Process, key: &str) {
         format!("POST /v1/check HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Length: 0\r\n"),
         format!("GET /v1/authorizations/{key}?cursor={key} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"),
         format!("GET /admin/v1/workspaces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"),
+        format!("GET /v1/agents/{key} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nX-AffixIO-Key: {key}x\r\n"),
         format!("GET /{key} HTTP/1.1\r\nHost: x\r\n"),
         format!("GET / HTTP/1.1\r\nHost: x\r\nBroken {key}\r\n"),
         format!("{key}\r\n"),
@@ -142,7 +168,9 @@ async fn no_secret_is_printed_or_stored() {
         command.env("ALLOWLOG_TELEMETRY", "trace");
         let process = Process::serve_as(command, &data, more, Stdio::from(File::create(&file).unwrap()));
         if n == 0 {
-            work(&Caller { process: &process, key: &api_key }).await;
+            let caller = Caller { process: &process, key: &api_key };
+            work(&caller).await;
+            secrets.extend(pay(&caller, &workspace).await);
         }
         let admin = Caller { process: &process, key: &admin_token };
         let path = format!("/admin/v1/workspaces/{workspace}");

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::harness::{ADMIN_TOKEN, Reply, Server, send};
 
 mod consent;
+mod payments;
 
 /// Where the document finds it.
 fn file() -> &'static Path {
@@ -75,6 +76,7 @@ async fn the_examples_are_what_the_server_answers() {
     the_end(&mut story, &id).await;
     errors(&mut story).await;
     consent::play(&mut story).await;
+    payments::play(&mut story).await;
     let told = serde_json::to_string_pretty(&story.operations).unwrap() + "\n";
     let regenerate = std::env::var("ALLOWLOG_REGENERATE").as_deref() == Ok("1");
     assert!(
@@ -284,24 +286,25 @@ async fn errors(story: &mut Story<'_>) {
     story.keep("errors: defect", None, &reply);
 }
 
-/// The errors of the Permitly API that a server in good order does not have.
-async fn permitly_failures(story: &mut Story<'_>) {
+/// The errors that a server in good order does not have, of an API that spells them in its own way: of something to read and something
+/// to make.
+async fn failures(story: &mut Story<'_>, errors: &str, reads: &'static str, (makes, body): (&str, Value)) {
     let server = story.server;
-    let long = Request::get("/v1/consent").header("x-trace", "x".repeat(16_384)).body(Body::empty()).unwrap();
-    story.keep("permitly_errors: headers too long", None, &send(&server.router, long).await);
+    let long = Request::get(reads).header("x-trace", "x".repeat(16_384)).body(Body::empty()).unwrap();
+    story.keep(&format!("{errors}: headers too long"), None, &send(&server.router, long).await);
     let limited = server.limited(1, 1);
-    let call = async || send(&limited, server.request(Method::GET, "/v1/consent")).await;
+    let call = async || send(&limited, server.request(Method::GET, reads)).await;
     call().await;
-    story.keep("permitly_errors: too often", None, &call().await);
+    story.keep(&format!("{errors}: too often"), None, &call().await);
     let store = Arc::new(MemoryStore::new());
     let failing = Server::start_on(Arc::clone(&store) as _).await;
     store.fail_append(0, Fault::Lost);
-    let reply = failing.post("/v1/consent-agents", json!({ "name": "Mailer" })).await;
-    story.keep("permitly_errors: storage fails", None, &reply);
+    let reply = failing.post(makes, body).await;
+    story.keep(&format!("{errors}: storage fails"), None, &reply);
     let panicking = async || -> &'static str { panic!("a defect") };
-    let router = allowlog::http::stack(Router::new().route("/v1/consent", get(panicking)), None);
-    let reply = send(&router, Request::get("/v1/consent").body(Body::empty()).unwrap()).await;
-    story.keep("permitly_errors: defect", None, &reply);
+    let router = allowlog::http::stack(Router::new().route(reads, get(panicking)), None);
+    let reply = send(&router, Request::get(reads).body(Body::empty()).unwrap()).await;
+    story.keep(&format!("{errors}: defect"), None, &reply);
 }
 
 /// Puts fixed values in the place of ids, keys and signatures, which chance draws anew each time.
@@ -310,7 +313,10 @@ struct Fixed {
     ids: BTreeMap<String, u64>,
 }
 
-const PREFIXES: [&str; 13] = ["ws_", "ak_", "key_", "auth_", "rcp_", "cnf_", "esc_", "tmb_", "cr_", "ag_", "tok_", "evt_", "aud_"];
+const PREFIXES: [&str; 24] = [
+    "ws_", "ak_", "key_", "auth_", "rcp_", "cnf_", "esc_", "tmb_", "cr_", "ag_", "tok_", "evt_", "aud_", "org_", "agt_", "crd_", "dev_",
+    "dlg_", "pol_", "dec_", "prf_", "pin_", "oft_", "otx_",
+];
 const ULID_LEN: usize = 26;
 
 impl Fixed {
@@ -326,10 +332,19 @@ impl Fixed {
     fn member(&mut self, name: &str, text: &str) -> String {
         match name {
             // Whoever looks for leaked keys is to see at once that this is none.
+            "key" | "api_key" if text.starts_with("aff_") => "aff_EXAMPLE_EXAMPLE".to_owned(),
+            "keyPrefix" => "aff_EXAMPLE".to_owned(),
+            "private_key" => BASE64URL_NOPAD.encode(&[self.number(text); 32]),
+            "nullifier" | "nullifiers" if text.len() == 32 => format!("{:02x}", self.number(text)).repeat(16),
             "api_key" => "allowly_l1_s001_EXAMPLE_EXAMPLE".to_owned(),
             "public_key" => BASE64URL_NOPAD.encode(&[self.number(text); 32]),
             "value" if text.len() == 86 => BASE64URL_NOPAD.encode(&[self.number(text); 64]),
+            "resource" if text.starts_with("payment+") => {
+                let (hash, said) = text["payment+".len()..].split_once(':').unwrap();
+                format!("payment+{}:{said}", format!("{:02x}", self.number(hash)).repeat(hash.len() / 2))
+            }
             "webhook_secret" => "whsec_EXAMPLE".to_owned(),
+            "token" if text.starts_with("eyJhbGciOiJFZERTQSI") => "eyJhbGciOiJFZERTQSJ9.EXAMPLE.EXAMPLE".to_owned(),
             "token" => "eyJhbGciOiJFUzI1NiJ9.EXAMPLE.EXAMPLE".to_owned(),
             // Base64url of coordinates: those of the curve's generator.
             "x" => "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY".to_owned(),

@@ -188,12 +188,14 @@ impl World {
                 user_id,
                 terms,
                 expires_at: None,
+                not_before: None,
                 budget_limit: None,
                 bundle_id: None,
                 replaces: None,
                 metadata: CanonicalObject::default(),
                 policy_version: PolicyVersion::CURRENT,
                 consent: Some(Box::new(Consented { consent_id, agent_id, token, visitor })),
+                delegation: None,
             })))
         } else {
             let declined = Declined { consent_id, authorization_id, agent_id, user_id, scopes: Vec::new(), visitor };

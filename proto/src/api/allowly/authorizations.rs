@@ -27,6 +27,8 @@ pub struct CreateBody {
     pub source: Source,
     /// As the caller says; absent only where a bundle may say it.
     pub expires_at: Option<Timestamp>,
+    /// Before this instant nothing is allowed.
+    pub not_before: Option<Timestamp>,
     /// What all allows together may cost, at least 1.
     pub budget_limit: Option<Micros>,
     /// As the caller says; whether there is such an authorization is for the decider to say.
@@ -45,12 +47,13 @@ pub enum Source {
 }
 
 /// Names of the receipt's context that metadata must not take.
-const RESERVED_METADATA: [&str; 8] = [
+const RESERVED_METADATA: [&str; 9] = [
     "scopes",
     "requires_confirm_for",
     "requires_escalation_for",
     "escalation_targets",
     "expires_at",
+    "not_before",
     "budget_limit_micros",
     "replaces",
     "bundle_id",
@@ -71,12 +74,13 @@ impl CreateBody {
         } else {
             fields.optional("expires_at", text(Timestamp::parse))
         };
+        let not_before = fields.optional("not_before", text(Timestamp::parse));
         let budget_limit = fields.optional("budget_limit_micros", integer(1, SAFE_INTEGER_MAX)).and_then(Micros::new);
         let replaces = fields.optional("replaces", text(OpaqueId::new));
         let metadata = metadata(&mut fields);
         match (user_id, source) {
             (Some(user_id), Some(source)) if fields.is_sound() => {
-                Ok(Self { user_id, source, expires_at, budget_limit, replaces, metadata })
+                Ok(Self { user_id, source, expires_at, not_before, budget_limit, replaces, metadata })
             }
             _ => Err(fields.into_errors()),
         }
@@ -133,6 +137,7 @@ describe!(BundleCreate, refers to [UserId, GivenTimestamp, BundleId, OpaqueId, M
 
 fn optional_members(members: Members) -> Members {
     members
+        .optional("not_before", "Before it nothing is allowed; must lie before the end.", named::<GivenTimestamp>())
         .optional(
             "budget_limit_micros",
             "What all allows together may cost, in micro-USD. Needs the plan `pro` or `enterprise`.",
@@ -156,7 +161,7 @@ describe!(Metadata, refers to [Signable], {
 });
 
 fn status() -> RefOr<Schema> {
-    one_of(&["active", "expired", "revoked"]).into()
+    one_of(&["pending", "active", "expired", "revoked"]).into()
 }
 
 /// The answer to a create.
@@ -170,6 +175,10 @@ pub struct AuthorizationBody {
     /// As granted.
     #[schema(value_type = Timestamp)]
     pub expires_at: Option<Timestamp>,
+    /// As granted; absent where it holds from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Timestamp, required = false)]
+    pub not_before: Option<Timestamp>,
     /// As granted.
     pub user_id: UserId,
     /// As granted.
@@ -202,7 +211,7 @@ pub struct AuthorizationBody {
 pub struct KnownAuthorizationBody {
     /// The authorization.
     pub authorization_id: AuthorizationId,
-    /// `active`, `expired` or `revoked`.
+    /// `pending` before its beginning, `active`, `expired` or `revoked`.
     #[schema(schema_with = status)]
     pub status: &'static str,
     /// Time of its record.
@@ -210,6 +219,10 @@ pub struct KnownAuthorizationBody {
     /// As granted.
     #[schema(required)]
     pub expires_at: Option<Timestamp>,
+    /// As granted; absent where it holds from the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Timestamp, required = false)]
+    pub not_before: Option<Timestamp>,
     /// Null unless revoked.
     #[schema(required)]
     pub revoked_at: Option<Timestamp>,

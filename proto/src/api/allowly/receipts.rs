@@ -7,6 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::conditions::PolicyEval;
 use crate::api::query::{Parameters, one_of as one_of_words};
+use crate::event::{Code, Refusal, Settlement};
 use crate::id::{AuthorizationId, KeyId, ReceiptId, WorkspaceId};
 use crate::json::Value;
 use crate::reason::{Decision, Reason};
@@ -164,7 +165,9 @@ enum SignedReceipt {}
 
 describe!(
     SignedReceipt,
-    refers to [ReceiptId, WorkspaceId, AuthorizationId, UserId, AgentId, ScopeName, Resource, KeyId, Decision, Reason, PolicyEval, Signable],
+    refers to [
+        ReceiptId, WorkspaceId, AuthorizationId, UserId, AgentId, ScopeName, Resource, KeyId, Decision, Reason, PaymentReason, PolicyEval, Signable,
+    ],
     {
         let events = one_of(&["authorization.create", "authorization.revoke", "escalation.resolve"]);
         let decisions = one_of(&["authorization_granted", "authorization_revoked", "escalation_approved", "escalation_rejected"]);
@@ -177,7 +180,7 @@ describe!(
         let of_check = object([
             ("scope", named::<ScopeName>()),
             ("decision", named::<Decision>()),
-            ("reason", named::<Reason>()),
+            ("reason", any_of([named::<Reason>(), named::<PaymentReason>()]).into()),
             ("authorization_id", any_of([named::<AuthorizationId>(), null().into()]).into()),
         ]);
         let of_event = object([
@@ -193,6 +196,18 @@ describe!(
         OneOfBuilder::new().item(with_the_rest(of_check)).item(with_the_rest(of_event)).description(Some(about)).into()
     }
 );
+
+/// What receipts of payments have as the reason, besides those of checks.
+enum PaymentReason {}
+
+describe!(PaymentReason, refers to [], {
+    let done = ["payment_authorised", "payment_captured", "payment_cancelled", "offline_token_issued"];
+    let of_codes = Code::ALL.iter().map(|code| code.reason()).filter(|reason| Reason::ALL.iter().all(|known| known.as_str() != *reason));
+    let refused = Refusal::ALL.map(Refusal::as_str);
+    let settled = Settlement::ALL.map(Settlement::as_str);
+    let reasons: Vec<_> = of_codes.chain(done).chain(refused).chain(settled).collect();
+    one_of(&reasons).description(Some("What was decided of a payment, and why.")).into()
+});
 
 /// What receipts of both kinds hold.
 fn with_the_rest(receipt: ObjectBuilder) -> ObjectBuilder {

@@ -4,11 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use allowlog_proto::api::affixio::{
+    AttestBody, AuthoriseBody, CredentialBody, DelegationBody, GateBody, IntentBody, NullifiersBody, OfflineTokenBody, OrgBody, OrgKeyBody,
+    PermissionAsked, PolicyAsked, RegisterAgentBody, RegisterDeviceBody, TransactionsBody, TrustAsked, VerificationAsked,
+};
 use allowlog_proto::api::allowly::{
     BundleBody, CheckBatchBody, CheckBody, ConfirmBody, CreateBody, ResolveBody, RevokeBody, TombstoneBody,
 };
 use allowlog_proto::api::envelope::FieldError;
 use allowlog_proto::json::{Defect, Value};
+use allowlog_proto::text::OpaqueId;
 use jsonschema::Validator;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -16,7 +21,7 @@ use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 
 /// What a parser says of bodies that no schema can refuse: relations between members, and what JSON itself leaves open.
-const BEYOND_SCHEMAS: [&str; 8] = [
+const BEYOND_SCHEMAS: [&str; 14] = [
     "scopes together",
     "not granted",
     "more than once",
@@ -25,24 +30,35 @@ const BEYOND_SCHEMAS: [&str; 8] = [
     "lone surrogate",
     "nested at most",
     "bytes as",
+    "another name of",
+    "must not be given beside",
+    "must be a duration of one second to 366 days",
+    "must be after the start",
+    "must be that of `token`",
+    "must name the same decision",
 ];
 
 /// Parses a body and holds the result against the schema.
 pub(super) fn agreed<T: ToSchema>(text: &str, parse: impl Fn(&Value) -> Result<T, Vec<FieldError>>) -> Result<T, Vec<FieldError>> {
+    agreed_as::<T, T>(text, parse)
+}
+
+/// The same of a schema that is named otherwise than what is made of the body.
+pub(super) fn agreed_as<S: ToSchema, T>(text: &str, parse: impl Fn(&Value) -> Result<T, Vec<FieldError>>) -> Result<T, Vec<FieldError>> {
     let value = Value::parse(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
     let parsed = parse(&value);
     // A lone surrogate is no text to a general reader, which then has nothing to judge.
     let Ok(instance) = serde_json::from_str::<Json>(text) else { return parsed };
-    let validator = validator::<T>();
+    let validator = validator::<S>();
     match &parsed {
         Ok(_) => {
             let problem = validator.iter_errors(&instance).next().map(|e| format!("{e} at {}", e.instance_path()));
-            assert_eq!(problem, None, "{} takes what its schema refuses: {text:.400}", T::name());
+            assert_eq!(problem, None, "{} takes what its schema refuses: {text:.400}", S::name());
         }
         // Of two members of one name a general reader sees the last.
         Err(errors) if !has_twice(&value) && validator.is_valid(&instance) => {
             let beyond = |e: &FieldError| BEYOND_SCHEMAS.iter().any(|known| e.message.contains(known)) || !text.is_ascii();
-            assert!(errors.iter().all(beyond), "the schema of {} takes what is refused: {text:.400}\n{errors:?}", T::name());
+            assert!(errors.iter().all(beyond), "the schema of {} takes what is refused: {text:.400}\n{errors:?}", S::name());
         }
         Err(_) => {}
     }
@@ -99,6 +115,18 @@ fn seeds() -> Vec<Json> {
         json!({ "resolution": "approved", "resolved_by": "bob", "note": null }),
         json!({ "revoked_by": "user", "superseded_by": "x", "notes": "n" }),
         json!({ "resource": "r", "reason": "n" }),
+        json!({ "agent_id": "a", "permissions": ["pay", { "name": "scopes" }], "merchant_constraints": { "allowed_merchants": ["m"],
+            "blocked_merchants": [] }, "amount_limits": { "per_transaction": 5, "daily": 6, "period": { "amount": 7, "interval": "P7D" } },
+            "currency_limits": ["EUR"], "validity_window": { "start": "2026-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z" },
+            "channels": ["online"], "step_up_above": 3, "review_above": null, "require_trusted_device": true, "on_exceed": "cap",
+            "metadata": { "a": 1 } }),
+        json!({ "agent_id": "a", "delegation_id": "d", "device_id": "v", "action": "pay", "merchant_id": "m", "amount": 5, "currency": "EUR",
+            "payment_intent": { "merchant_id": "m", "amount": 5, "currency": "EUR", "channel": null, "id": "i" }, "context": { "a": 1 } }),
+        json!({ "device_id": "v", "nullifiers": ["n"], "transactions": [{ "nullifier": "n", "merchant_id": "m", "amount": 5, "currency": "EUR",
+            "client_ref": "c" }, { "token": "t", "merchant_id": "m", "amount": 5, "currency": "EUR", "occurred_at": null }] }),
+        json!({ "agent_id": "a", "delegation_id": "d", "device_id": "v", "max_amount": 5, "currency": "EUR", "merchant_ids": ["m"],
+            "ttl_seconds": 60, "nullifier": "n", "merchant_id": "m", "amount": 5 }),
+        json!({ "name": "n", "type": "llm", "orgId": "o", "ownerOrgId": "o", "metadata": { "a": 1 }, "attestation": {} }),
     ]
 }
 
@@ -164,6 +192,22 @@ proptest! {
         let _ = agreed(&body, ResolveBody::parse);
         let _ = agreed(&body, RevokeBody::parse);
         let _ = agreed(&body, TombstoneBody::parse);
+        let _ = agreed(&body, OrgBody::parse);
+        let _ = agreed(&body, OrgKeyBody::parse);
+        let _ = agreed(&body, RegisterAgentBody::parse);
+        let _ = agreed(&body, CredentialBody::parse);
+        let _ = agreed(&body, RegisterDeviceBody::parse);
+        let _ = agreed(&body, AttestBody::parse);
+        let _ = agreed(&body, DelegationBody::parse);
+        let _ = agreed_as::<PermissionAsked, _>(&body, GateBody::parse_permission);
+        let _ = agreed_as::<PolicyAsked, _>(&body, GateBody::parse_policy);
+        let _ = agreed_as::<TrustAsked, _>(&body, GateBody::parse_trust);
+        let _ = agreed_as::<VerificationAsked, _>(&body, |body| GateBody::parse_verification(body, OpaqueId::new("d").unwrap()));
+        let _ = agreed(&body, IntentBody::parse);
+        let _ = agreed(&body, AuthoriseBody::parse);
+        let _ = agreed(&body, OfflineTokenBody::parse);
+        let _ = agreed(&body, TransactionsBody::parse);
+        let _ = agreed(&body, NullifiersBody::parse);
     }
 }
 

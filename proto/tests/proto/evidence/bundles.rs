@@ -7,7 +7,8 @@ use std::sync::Arc;
 use allowlog_proto::chain::{Chain, Hash};
 use allowlog_proto::checkpoint::{Checkpoint, origin};
 use allowlog_proto::event::{
-    AuthorizationEvent, CheckEvent, ConfirmationEvent, ConsentEvent, EscalationEvent, Event, SigningKeyEvent, Subject, TokenVerified,
+    AuthorizationEvent, CheckEvent, ConfirmationEvent, ConsentEvent, EscalationEvent, Event, PaymentEvent, SigningKeyEvent, Subject,
+    TokenVerified,
 };
 use allowlog_proto::id::{AuthorizationId, KeyId, ReceiptId};
 use allowlog_proto::key_document::{KeyDocument, PublicKey};
@@ -85,6 +86,23 @@ impl Workspace {
             ("consent_agent_secret_rotated", 0),
             ("consent_viewed", 1),
             ("manage_link_created", 0),
+            ("payment_allowed", 1),
+            ("payment_intent_created", 1),
+            ("agent_registered", 0),
+            ("payment_authorised", 1),
+            ("payment_refused_limit_exceeded", 2),
+            ("device_attested", 0),
+            ("payment_captured", 1),
+            ("payment_denied_unknown", 0),
+            ("offline_token_issued", 2),
+            ("payment_intent_abandoned", 0),
+            ("offline_payment_queued", 2),
+            ("payment_cancelled", 1),
+            ("offline_payment_settled", 2),
+            ("payment_intent_created_minimal", 0),
+            ("workspace_described", 0),
+            ("device_registered", 0),
+            ("delegation_granted", 2),
         ];
         for n in 0..count {
             // Two records of every millisecond.
@@ -268,10 +286,39 @@ fn of(event: &Event, n: usize, authorization: AuthorizationId) -> Event {
             ConsentEvent::Minted(minted) => minted.authorization_id = authorization,
             ConsentEvent::ManageLink(_) => {}
         },
-        Event::Workspace(_) | Event::ApiKey(_) | Event::SigningKey(_) | Event::Bundle(_) | Event::Tombstone(_) | Event::ConsentAgent(_) => {
-        }
+        Event::Payment(event) => place_payment(event, receipt, authorization),
+        Event::Workspace(_)
+        | Event::ApiKey(_)
+        | Event::SigningKey(_)
+        | Event::Bundle(_)
+        | Event::Tombstone(_)
+        | Event::ConsentAgent(_)
+        | Event::Agent(_)
+        | Event::Device(_) => {}
     }
     event
+}
+
+fn place_payment(event: &mut PaymentEvent, receipt: ReceiptId, authorization: AuthorizationId) {
+    match event {
+        PaymentEvent::Decided(decided) => {
+            decided.receipt_id = receipt;
+            if let Subject::Known { authorization_id, .. } = &mut decided.subject {
+                *authorization_id = authorization;
+            }
+        }
+        PaymentEvent::IntentCreated(created) => {
+            created.authorization_id = created.authorization_id.map(|_| authorization);
+        }
+        PaymentEvent::Authorised(moved) | PaymentEvent::Captured(moved) | PaymentEvent::Cancelled(moved) => {
+            (moved.receipt_id, moved.authorization_id) = (receipt, authorization);
+        }
+        PaymentEvent::Refused(refused) => (refused.moved.receipt_id, refused.moved.authorization_id) = (receipt, authorization),
+        PaymentEvent::TokenIssued(issued) => (issued.receipt_id, issued.authorization_id) = (receipt, authorization),
+        PaymentEvent::Queued(queued) => queued.authorization_id = authorization,
+        PaymentEvent::Reconciled(reconciled) => (reconciled.receipt_id, reconciled.authorization_id) = (receipt, authorization),
+        PaymentEvent::Abandoned(_) => {}
+    }
 }
 
 /// The signed bytes of a receipt that could be the record's: a verifier of bundles does not judge what it says beside the ids and the time.
@@ -290,6 +337,16 @@ fn canonical(record: &Record) -> Option<String> {
         Event::Check(CheckEvent::TokenVerified(verified)) => {
             (About::Scope(TokenVerified::SCOPE), verified.decision().as_str(), verified.reason.as_str())
         }
+        Event::Payment(event) => match event {
+            PaymentEvent::Decided(decided) => (About::Scope(decided.scope.as_str()), decided.verdict.decision().as_str(), decided.reason()),
+            PaymentEvent::Refused(refused) => (About::Scope(PaymentEvent::SCOPES[0]), "deny", refused.refusal.as_str()),
+            PaymentEvent::Authorised(_)
+            | PaymentEvent::Captured(_)
+            | PaymentEvent::Cancelled(_)
+            | PaymentEvent::TokenIssued(_)
+            | PaymentEvent::Reconciled(_) => (About::Scope(PaymentEvent::SCOPES[0]), "allow", "payment_authorised"),
+            PaymentEvent::IntentCreated(_) | PaymentEvent::Abandoned(_) | PaymentEvent::Queued(_) => return None,
+        },
         Event::Workspace(_)
         | Event::ApiKey(_)
         | Event::SigningKey(_)
@@ -297,7 +354,9 @@ fn canonical(record: &Record) -> Option<String> {
         | Event::Bundle(_)
         | Event::Tombstone(_)
         | Event::ConsentAgent(_)
-        | Event::Consent(_) => return None,
+        | Event::Consent(_)
+        | Event::Agent(_)
+        | Event::Device(_) => return None,
     };
     let receipt = Receipt {
         receipt_id: record.event.receipt_id().unwrap(),
@@ -311,7 +370,7 @@ fn canonical(record: &Record) -> Option<String> {
         agent_id: "agent_1",
         resource: None,
         context: Context::default(),
-        policy_version: "2026-11-25.1",
+        policy_version: "2026-11-26.1",
         policy_eval: None,
     };
     Some(receipt.canonical().unwrap())

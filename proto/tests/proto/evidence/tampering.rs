@@ -137,9 +137,16 @@ fn an_event_that_cannot_be_decoded_is_told_last() {
 fn what_nobody_writes_is_no_event() {
     // By the place of the record: what stands there, and what a server could put in its place that reads its own records without asking.
     for (place, from, to) in [
-        (19, &b"{\""[..], &b"{ "[..]),
+        (36, &b"{\""[..], &b"{ "[..]),
         // The metadata of a request for consent.
         (12, b"{\"", b"{ "),
+        // What callers say of a payment, an intent, an agent, a device (twice), a workspace.
+        (19, b"{\"", b"{ "),
+        (20, b"{\"", b"{ "),
+        (21, b"{\"", b"{ "),
+        (24, b"{\"", b"{ "),
+        (34, b"{\"", b"{ "),
+        (33, b"{\"", b"{ "),
         // The first byte of a point, 3, in front of its x; a life of 31536000 seconds as none and as one second more.
         (14, b"\x03\xe7", b"\x04\xe7"),
         (14, b"\xfc\x80\x33\xe1\x01", b"\xfc\0\0\0\0"),
@@ -153,13 +160,13 @@ fn what_nobody_writes_is_no_event() {
         (9, b"\xfb\x42\x0e", b"\xfb\0\0"),
         (9, b"\xfb\x42\x0e", b"\xfb\x43\x0e"),
     ] {
-        let mut workspace = Workspace::of(20);
+        let mut workspace = Workspace::of(40);
         let bytes = &mut workspace.records[place].bytes;
         let at = bytes.windows(from.len()).rposition(|found| found == from).unwrap();
         bytes[at..at + to.len()].copy_from_slice(to);
         workspace.relink(place + 1);
         assert!(Record::decode(&workspace.records[place].bytes).is_ok(), "record {place} is decoded where it was written");
-        let fault = judged(&workspace, &workspace.bundle(None, 0, 20, 20), 20).map(drop).map_err(|fault| (fault.code, fault.index));
+        let fault = judged(&workspace, &workspace.bundle(None, 0, 40, 40), 40).map(drop).map_err(|fault| (fault.code, fault.index));
         assert_eq!(fault, Err((Code::MalformedRecord, Some(u(place)))), "record {place}: {to:02x?}");
     }
 }

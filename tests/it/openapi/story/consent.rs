@@ -41,7 +41,7 @@ pub(super) async fn play(story: &mut Story<'_>) {
     story.post("verify_token: revoked", "/v1/consent/verify", token).await;
     story.read("list_audit: what happened", &format!("/v1/audit?consent_id={}&limit=3", text(&asked["data"], "id"))).await;
     errors(story).await;
-    super::permitly_failures(story).await;
+    super::failures(story, "permitly_errors", "/v1/consent", ("/v1/consent-agents", json!({ "name": "Mailer" }))).await;
 }
 
 async fn agents(story: &mut Story<'_>, first: &str) {
