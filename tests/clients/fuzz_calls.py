@@ -20,7 +20,7 @@ KNOWN = collections.defaultdict(lambda: collections.deque(maxlen=KEPT))
 
 def call(method, path, body=None, headers=None):
     answer = requests.request(method, URL + path, json=body, headers=headers or API, timeout=10)
-    assert answer.status_code in (200, 201), f"{method} {path} {body} was answered {answer.status_code} {answer.text}"
+    assert answer.status_code in (200, 201, 202), f"{method} {path} {body} was answered {answer.status_code} {answer.text}"
     return answer.json()
 
 
