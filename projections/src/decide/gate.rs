@@ -45,7 +45,7 @@ pub(super) struct Scene<'a> {
     pub(super) state: &'a State,
     pub(super) workspace_id: WorkspaceId,
     pub(super) purpose: Purpose,
-    /// Whether somebody was named as the agent, and who that is.
+    /// Who wants to act, if that is an agent of this workspace.
     pub(super) agent: Option<&'a RegisteredAgent>,
     pub(super) agent_id: Option<RegisteredAgentId>,
     pub(super) delegation: Option<Under<'a>>,
@@ -115,8 +115,8 @@ pub(super) fn decide(
     Ok(Decided::answered_by(workspace_id, vec![event], now))
 }
 
-/// Tries the delegations of an agent, the newest first and not more than so many: the first that allows decides, else the first under which somebody is to be
-/// asked, else the newest.
+/// Tries the delegations of an agent that are not over, the newest first and not more than [`DELEGATIONS_TRIED_MAX`]: the first that allows
+/// decides, else the first under which somebody is to be asked, else the newest.
 fn best<'a>(scene: Scene<'a>, agent: &'a RegisteredAgent, ids: &mut Ids) -> (Scene<'a>, Ruling) {
     let mut best: Option<(Scene<'a>, Ruling)> = None;
     let rank = |ruling: &Ruling| match ruling.verdict {
