@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use allowlog::chance;
 use allowlog::clock::Clock;
 use allowlog::engine::Engine;
+use allowlog::fresh::Fresh;
 use allowlog::keyring::{Keyring, MasterKey};
 use allowlog::latch::Latch;
 use allowlog::log::Store;
@@ -31,9 +32,11 @@ use allowlog::tiles::{Tiles, follower::Tiling};
 use allowlog::writer::{Followers, Writer};
 use allowlog_projections::decide::Outcome;
 use allowlog_projections::ids::Ids;
+use allowlog_projections::receipts::receipt;
 use allowlog_projections::state::State;
 use allowlog_proto::frame::Frame;
 use allowlog_proto::id::WorkspaceId;
+use allowlog_proto::record::Record;
 use criterion::Criterion;
 use driven::{Server, Time, Times, Waves};
 use fixture::{check, check_body, create, create_workspace, create_workspace_signed_by, processor_time, quantile};
@@ -246,13 +249,17 @@ fn store(size: &Size, events_per_commit: f64) -> (Stored, Vec<Beside>) {
     let (workspace_id, frames) = frames(size, events_per_commit.round() as u64, keyring.generate().unwrap());
     let disk = Arc::new(DiskStore::open(directory.path(), DiskOptions::default()).unwrap());
     let store: Arc<dyn Store> = Arc::clone(&disk) as Arc<dyn Store>;
-    let (mut signer, _signed) = Signer::new(Arc::clone(&store), keyring, &State::new());
+    let fresh = Arc::new(Fresh::default());
+    let (mut signer, _signed) = Signer::new(Arc::clone(&store), keyring, Arc::clone(&fresh), &State::new());
     let mut trees = Tiling::new(Arc::clone(&store), Arc::new(Tiles::open(directory.path().join("tiles")).unwrap()));
     let (mut append, mut sign, mut tile) = (0.0, 0.0, 0.0);
     let mut frames = frames.into_iter().peekable();
     let before = Times::own();
     while frames.peek().is_some() {
-        append += spent(|| frames.by_ref().take(FRAMES_AT_A_TIME).for_each(|frame| store.append(frame).unwrap()));
+        let frames: Vec<_> = frames.by_ref().take(FRAMES_AT_A_TIME).collect();
+        let receipts: Vec<_> = frames.iter().map(|frame| (frame.header().first_sequence, receipts_of(frame))).collect();
+        append += spent(|| frames.into_iter().for_each(|frame| store.append(frame).unwrap()));
+        receipts.into_iter().for_each(|(first, receipts)| fresh.put(first, receipts));
         sign += spent(|| assert!(signer.catch_up()));
         tile += spent(|| assert!(trees.catch_up(store.head(), || false).unwrap()));
     }
@@ -273,6 +280,12 @@ fn store(size: &Size, events_per_commit: f64) -> (Stored, Vec<Beside>) {
     ];
     let each = |ns: f64| ns / 1e3 / events;
     (Stored { append: each(append), settle, sign: each(sign), trees: each(tile), index }, beside)
+}
+
+/// What the writer leaves of a frame to be signed.
+fn receipts_of(frame: &Frame) -> Vec<Option<String>> {
+    let canonical = |record: &Record| receipt(record).map(|receipt| receipt.canonical().unwrap());
+    frame.contents().map(|bytes| canonical(&Record::decode(bytes).unwrap())).collect()
 }
 
 /// Frames of checks of a workspace that signs with this key.

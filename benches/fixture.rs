@@ -118,7 +118,7 @@ impl World {
     pub fn decide(&mut self, command: &Command) -> Decided {
         let decided = decide(&self.state, command, self.now, &mut self.ids).unwrap();
         for event in &decided.events {
-            let record = receipts::record(&self.chain, decided.workspace_id, self.now, event.clone(), None);
+            let (record, _) = receipts::record(&self.chain, decided.workspace_id, self.now, event.clone(), None);
             self.chain.extend(&record, Hash::default());
             self.state.apply(&record, Hash::default());
         }
@@ -197,7 +197,7 @@ impl Log {
         let world = &mut self.world;
         let decided = decide(&world.state, command, world.now, &mut world.ids).unwrap();
         for event in &decided.events {
-            let record = receipts::record(&world.chain, decided.workspace_id, world.now, event.clone(), None);
+            let (record, _) = receipts::record(&world.chain, decided.workspace_id, world.now, event.clone(), None);
             let hash = self.frame.push(&record).unwrap();
             world.chain.extend(&record, hash);
             world.state.apply(&record, hash);

@@ -259,7 +259,7 @@ impl Author {
                 self.authorizations.push(created.granted.authorization_id.to_string());
             }
             for event in decided.events {
-                let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, None);
+                let (record, _) = receipts::record(&self.chain, decided.workspace_id, self.now, event, None);
                 let hash = frame.push(&record).unwrap();
                 self.chain.extend(&record, hash);
                 self.state.apply(&record, hash);

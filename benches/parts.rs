@@ -162,7 +162,7 @@ impl Part for Encoding {
 
     fn run(&mut self, operations: usize) {
         for event in self.ready.by_ref().take(operations) {
-            let record = receipts::record(&self.chain, self.world.workspace_id, self.world.now, event, None);
+            let (record, _) = receipts::record(&self.chain, self.world.workspace_id, self.world.now, event, None);
             let hash = self.frame.push(&record).unwrap();
             self.chain.extend(&record, hash);
             self.state.apply(&record, hash);
@@ -182,7 +182,7 @@ impl Signing {
         let mut world = World::with_authorizations(1);
         let check = world.check(&world.authorizations[0]);
         let event = world.decide(&check).events.remove(0);
-        let record = receipts::record(&world.chain, world.workspace_id, world.now, event, None);
+        let (record, _) = receipts::record(&world.chain, world.workspace_id, world.now, event, None);
         Self { keyring, key_id, record }
     }
 }

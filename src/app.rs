@@ -25,6 +25,7 @@ use crate::checkpoints::ledger::Ledger;
 use crate::checkpoints::{Checkpoints, Heads};
 use crate::clock::Clock;
 use crate::engine::{Engine, Failure};
+use crate::fresh::Fresh;
 use crate::keyring::{Keyring, KeyringError, KnownTokens};
 use crate::latch::Latch;
 use crate::log::Store;
@@ -175,8 +176,8 @@ impl App {
         } = parts;
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
-        let (wake, woken) = sync_channel(1);
-        let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), &replayed.state);
+        let (fresh, (wake, woken)) = (Arc::new(Fresh::default()), sync_channel(1));
+        let (follower, signed) = Signing::new(Arc::clone(&store), Arc::clone(&keyring), Arc::clone(&fresh), &replayed.state);
         let signing = Running::start(|alive| follower.start(woken, alive))?;
         let (wake_search, search_woken) = sync_channel(1);
         let (indexing, search) = Indexing::new(Arc::clone(&store), search_dir, wake_search.clone());
@@ -202,7 +203,7 @@ impl App {
             all.push(Running::start(|alive| follower.start(over, alive))?);
         }
         let snapshots = snapshots.map(|(snapshots, _)| snapshots);
-        let followers = Followers { heads, wakes: vec![wake, wake_search, wake_checkpoints, wake_webhooks] };
+        let followers = Followers { heads, fresh, wakes: vec![wake, wake_search, wake_checkpoints, wake_webhooks] };
         let writer = Writer::new(Arc::clone(&store), clock.clone(), ids, replayed, snapshots, latch, followers);
         all.insert(0, Running::start(|alive| writer.start(queue, (alive, writes)))?);
         let shared = Shared {

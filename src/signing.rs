@@ -1,4 +1,5 @@
-//! The signing follower: records become signatures. It starts where its stored position says, and reads the log only.
+//! The signing follower: records become signatures. It starts where its stored position says, and reads the log; the receipts of the
+//! last commits it need not make again.
 //!
 //! Ed25519 is deterministic, so a signature is a function of record and key: whatever is lost here is made again.
 
@@ -14,13 +15,16 @@ use allowlog_proto::event::{Event, SigningKeyEvent};
 use allowlog_proto::frame::Frame;
 use allowlog_proto::id::{KeyId, WorkspaceId};
 use allowlog_proto::receipt::hash;
-use allowlog_proto::record::Record;
+use allowlog_proto::record::{Header, Record};
 use allowlog_proto::signing::Signature;
+use allowlog_proto::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
+use crate::fresh::Fresh;
 use crate::keyring::Keyring;
 use crate::log::Store;
+use crate::priority::{give_way, step_back};
 use crate::telemetry::metrics::metrics;
 
 /// In place of a signature: for a record without a receipt, or one whose key could not be had.
@@ -30,13 +34,13 @@ pub const NO_SIGNATURE: Signature = [0; 64];
 const RETRY: Duration = Duration::from_secs(1);
 /// Signed at most once the writer is gone, in about half a second: nobody waits for signatures, but for the server to end.
 const LAST_RECORDS: u64 = 20_000;
-/// Below the threads that answer: a late signature costs less than a late answer.
 const NICE: i32 = 15;
 
 /// What the follower works with.
 pub struct Signing {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
+    fresh: Arc<Fresh>,
     keys: BTreeMap<WorkspaceId, Vec<SigningKey>>,
     /// Keys that could not be had; each is reported once.
     complained: BTreeSet<KeyId>,
@@ -44,11 +48,12 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// A follower that knows the keys of `state`; the receiver sees the log sequence behind the last signed record.
-    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, state: &State) -> (Self, watch::Receiver<u64>) {
+    /// A follower that knows the keys of `state`, to which commits leave their receipts in `fresh`; the receiver sees the log sequence
+    /// behind the last signed record.
+    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, fresh: Arc<Fresh>, state: &State) -> (Self, watch::Receiver<u64>) {
         let keys = state.workspaces().map(|(id, workspace)| (id, workspace.signing_keys.clone())).collect();
         let (position, signed) = watch::channel(store.signed());
-        (Self { store, keyring, keys, complained: BTreeSet::new(), position }, signed)
+        (Self { store, keyring, fresh, keys, complained: BTreeSet::new(), position }, signed)
     }
 
     /// Runs until the writer, which holds the other end of `wake`, is gone and all is signed, or so much that the next
@@ -59,8 +64,7 @@ impl Signing {
     pub fn start(mut self, wake: Receiver<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("signing".into()).spawn(move || {
             let _alive = alive;
-            // Refused where the system does not let threads differ; then signing merely competes.
-            let _ = rustix::process::nice(NICE);
+            step_back(NICE);
             let (mut is_over, mut left) = (false, LAST_RECORDS);
             loop {
                 let caught_up = self.sign_until(|signed| {
@@ -108,13 +112,20 @@ impl Signing {
     }
 
     fn sign_frame(&mut self, frame: &Frame) -> Result<(), String> {
-        let (start, signing) = (self.store.signed(), Stopwatch::start());
+        let (start, first, signing) = (self.store.signed(), frame.header().first_sequence, Stopwatch::start());
+        let behind = self.store.head().saturating_sub(start);
+        let mut fresh = self.fresh.take(first).into_iter();
         let mut signatures = Vec::new();
-        for (sequence, (bytes, _)) in (frame.header().first_sequence..).zip(frame.records().map_err(|e| e.to_string())?) {
-            if sequence >= start {
-                let record = Record::decode(bytes).map_err(|e| e.to_string())?;
-                signatures.push(self.sign_record(&record)?);
+        for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| e.to_string())?) {
+            let receipt = fresh.next().flatten();
+            if sequence < start {
+                continue;
             }
+            give_way(behind);
+            signatures.push(match receipt {
+                Some(canonical) => self.sign_fresh(bytes, &canonical)?,
+                None => self.sign_record(&Record::decode(bytes).map_err(|e| e.to_string())?)?,
+            });
         }
         metrics().signing_batch_seconds.observe(signing.seconds());
         self.store.put_signatures(start, &signatures).map_err(|e| e.to_string())?;
@@ -130,14 +141,25 @@ impl Signing {
             }
         }
         let Some(receipt) = receipt(record) else { return Ok(NO_SIGNATURE) };
-        let keys = self.keys.get(&record.workspace_id).map(Vec::as_slice).unwrap_or_default();
-        let key = SigningKey::active_at(keys, record.time);
-        let key = key.ok_or_else(|| format!("workspace `{}` had no signing key at {}", record.workspace_id, record.time))?;
         let canonical = receipt.canonical().map_err(|e| e.to_string())?;
         // What is signed is what the log committed to, whatever this version would make of the event.
         if hash(&canonical) != record.receipt {
             return Err(format!("receipt `{}` is not the one its record carries the hash of", receipt.receipt_id));
         }
+        self.sign(record.workspace_id, record.time, &canonical)
+    }
+
+    /// The same with the receipt at hand whose hash the record was given.
+    fn sign_fresh(&mut self, record: &[u8], canonical: &str) -> Result<Signature, String> {
+        let (header, _) = Header::read(record).map_err(|e| e.to_string())?;
+        debug_assert_eq!(hash(canonical), header.receipt, "a commit leaves the receipts of its own records");
+        self.sign(header.workspace_id, header.time, canonical)
+    }
+
+    fn sign(&mut self, workspace_id: WorkspaceId, time: Timestamp, canonical: &str) -> Result<Signature, String> {
+        let keys = self.keys.get(&workspace_id).map(Vec::as_slice).unwrap_or_default();
+        let key = SigningKey::active_at(keys, time);
+        let key = key.ok_or_else(|| format!("workspace `{workspace_id}` had no signing key at {time}"))?;
         // A key that cannot be had must not hold up everybody else. Its receipts are signed when they are asked for.
         match self.keyring.private_key(key.key_id) {
             Ok(private) => Ok(private.sign(canonical.as_bytes())),

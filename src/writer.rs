@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::checkpoints::Heads;
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::Failure;
+use crate::fresh::Fresh;
 use crate::latch::Latch;
 use crate::log::Store;
 use crate::replay::{ReplayError, Replayed, replay};
@@ -84,11 +85,23 @@ pub struct Writer {
     followers: Followers,
 }
 
+/// What a commit makes before it is stored.
+#[derive(Default)]
+struct Made {
+    frame: FrameBuilder,
+    /// The canonical receipt of each record of the frame, if it leads to one.
+    receipts: Vec<Option<String>>,
+    /// Workspaces with a record among them.
+    changed: BTreeSet<WorkspaceId>,
+}
+
 /// What followers are told of each commit.
 #[derive(Default)]
 pub struct Followers {
     /// Where it leaves the trees, to be vouched for.
     pub heads: Arc<Heads>,
+    /// Its receipts, to be signed.
+    pub fresh: Arc<Fresh>,
     /// That there was one.
     pub wakes: Vec<SyncSender<()>>,
 }
@@ -145,17 +158,17 @@ impl Writer {
     fn commit(&mut self, first: Input, queue: &mut mpsc::Receiver<Input>) {
         // 1. After a failure nothing is decided until the state is again what the log says and the log can be written.
         let Some(first) = self.unlatch(first, queue) else { return };
-        let mut frame = FrameBuilder::new();
+        let mut made = Made::default();
         let mut answers: Vec<Answer> = Vec::new();
-        let mut changed = BTreeSet::new();
         let mut next = Some(first);
         let deciding = Stopwatch::start();
         // 2. Take what waits, decide and apply each in order. Memory only: a crash here leaves nothing behind.
         while let Some(input) = next {
-            answers.push(self.take(input, &mut frame, &mut changed));
-            let room = answers.len() < COMMIT_COMMANDS_MAX && frame.size() < COMMIT_BYTES_GOAL;
+            answers.push(self.take(input, &mut made));
+            let room = answers.len() < COMMIT_COMMANDS_MAX && made.frame.size() < COMMIT_BYTES_GOAL;
             next = if room { queue.try_recv().ok() } else { None };
         }
+        let Made { frame, receipts, changed } = made;
         if frame.count() > 0 {
             metrics().commit_decide_seconds.observe(deciding.seconds());
         }
@@ -169,7 +182,10 @@ impl Writer {
         // 5. Followers read the frame from the log, and the trees may be vouched for as they are now. A crash before they did costs
         //    nothing: they go by their position.
         if stored.is_ok() {
-            self.followers.heads.put(&self.state, changed, self.chain.next_sequence());
+            let end = self.chain.next_sequence();
+            self.followers.heads.put(&self.state, changed, end);
+            let count = u64::try_from(receipts.len()).unwrap_or(u64::MAX);
+            self.followers.fresh.put(end.saturating_sub(count), receipts);
             for wake in &self.followers.wakes {
                 let _ = wake.try_send(()); // a full channel means that it has been told already
             }
@@ -189,7 +205,7 @@ impl Writer {
     }
 
     /// Decides a command or reads the state; what it returns answers, once the batch is stored.
-    fn take(&mut self, input: Input, frame: &mut FrameBuilder, changed: &mut BTreeSet<WorkspaceId>) -> Answer {
+    fn take(&mut self, input: Input, made: &mut Made) -> Answer {
         self.tick();
         let (command, answer, entered) = match input {
             Input::Read(read) => return read(&self.state, self.now),
@@ -199,19 +215,19 @@ impl Writer {
         metrics().queue_wait_seconds.observe(entered.seconds());
         let result = decide(&self.state, &command, self.now, &mut self.ids);
         let result = result.map_err(Failure::Rejected).map(|mut decided| {
-            let (start, workspace_id) = (frame.count(), decided.workspace_id);
-            self.record(frame, workspace_id, std::mem::take(&mut decided.events), request_of(&command));
-            let end_of_batch = frame.size().saturating_add(BATCH_BYTES_GOAL);
+            let (start, workspace_id) = (made.frame.count(), decided.workspace_id);
+            self.record(made, workspace_id, std::mem::take(&mut decided.events), request_of(&command));
+            let end_of_batch = made.frame.size().saturating_add(BATCH_BYTES_GOAL);
             for check in command.batch() {
                 // What does not fit is told so: one commit holds a batch, or as much of it as was decided.
-                if frame.size() >= end_of_batch {
+                if made.frame.size() >= end_of_batch {
                     break;
                 }
                 let events = decided.decide_next(&self.state, check, self.now, &mut self.ids);
-                self.record(frame, workspace_id, events, request_of(&command));
+                self.record(made, workspace_id, events, request_of(&command));
             }
-            if frame.count() > start {
-                changed.insert(workspace_id);
+            if made.frame.count() > start {
+                made.changed.insert(workspace_id);
             }
             Committed { workspace_id, outcome: decided.outcome, end: self.chain.next_sequence() }
         });
@@ -225,14 +241,15 @@ impl Writer {
     }
 
     /// Makes records of what was decided and applies them: whoever is decided next sees them.
-    fn record(&mut self, frame: &mut FrameBuilder, workspace_id: WorkspaceId, events: Vec<Event>, request: Option<&Request>) {
+    fn record(&mut self, made: &mut Made, workspace_id: WorkspaceId, events: Vec<Event>, request: Option<&Request>) {
         for event in events {
-            let record = receipts::record(&self.chain, workspace_id, self.now, event, request.cloned());
-            let Ok(hash) = frame.push(&record) else {
+            let (record, receipt) = receipts::record(&self.chain, workspace_id, self.now, event, request.cloned());
+            let Ok(hash) = made.frame.push(&record) else {
                 unreachable!("limits.rs holds every event below the limit of a record");
             };
             self.chain.extend(&record, hash);
             self.state.apply(&record, hash);
+            made.receipts.push(receipt);
         }
     }
 

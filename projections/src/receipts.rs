@@ -18,12 +18,20 @@ use allowlog_proto::time::Timestamp;
 
 mod payments;
 
-/// The next record of a workspace's chain, with the hash of its receipt. `time` must not lie before [`Chain::time`].
-pub fn record(chain: &Chain, workspace_id: WorkspaceId, time: Timestamp, event: Event, request: Option<Request>) -> Record {
+/// The next record of a workspace's chain, with the hash of its receipt, and the canonical receipt if it leads to one. `time` must
+/// not lie before [`Chain::time`].
+pub fn record(
+    chain: &Chain,
+    workspace_id: WorkspaceId,
+    time: Timestamp,
+    event: Event,
+    request: Option<Request>,
+) -> (Record, Option<String>) {
     let mut record = Record { request, ..chain.record(workspace_id, time, event) };
-    record.receipt = receipt_hash(&record);
-    assert!(record.event.receipt_id().is_none() || record.receipt != NO_RECEIPT, "what comes into an event can be signed");
-    record
+    let canonical = receipt(&record).and_then(|receipt| receipt.canonical().ok());
+    assert!(record.event.receipt_id().is_none() || canonical.is_some(), "what comes into an event can be signed");
+    record.receipt = canonical.as_deref().map_or(NO_RECEIPT, hash);
+    (record, canonical)
 }
 
 /// What a record must carry of its receipt.

@@ -145,6 +145,11 @@ impl Object {
         Self(Vec::new())
     }
 
+    /// An object of members whose names are all different.
+    pub fn of<const N: usize>(members: [(&str, Value); N]) -> Self {
+        Self::from_members(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+
     /// Sorts members as they were read; of a name given twice a [`Defect::DuplicateName`] remains.
     pub(crate) fn from_members(mut members: Vec<(CompactString, Value)>) -> Self {
         members.sort_by(|(a, _), (b, _)| utf16_order(a, b));
@@ -195,5 +200,26 @@ impl Object {
 
 /// Compares by UTF-16 code unit: as by code point, but U+E000..U+FFFF come after the supplementary planes.
 fn utf16_order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
+        // Those begin with EE or EF, the supplementary planes with F0 and above; every other byte is below.
+        Some((0xEE.., 0xEE..)) => a.encode_utf16().cmp(b.encode_utf16()),
+        Some((a, b)) => a.cmp(&b),
+        None => a.len().cmp(&b.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ordered_as_utf_16_is() {
+        let pieces = ["", "a", "\u{7f}", "\u{80}", "\u{7ff}", "\u{800}", "\u{d7ff}", "\u{e000}", "\u{ff61}", "\u{10000}", "\u{10ffff}"];
+        let names: Vec<String> = pieces.iter().flat_map(|first| pieces.map(|second| format!("{first}{second}"))).collect();
+        for a in &names {
+            for b in &names {
+                assert_eq!(utf16_order(a, b), a.encode_utf16().cmp(b.encode_utf16()), "{a:?} and {b:?}");
+            }
+        }
+    }
 }

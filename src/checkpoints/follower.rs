@@ -18,6 +18,7 @@ use super::{Checkpoints, Head, Heads, Published, Taken, verifier_key};
 use crate::keyring::Keyring;
 use crate::latch::Latch;
 use crate::log::Store;
+use crate::priority::{give_way, step_back};
 use crate::tiles::follower::{Tiling, TilingError};
 use crate::tiles::is_damage;
 use crate::witnesses::{Collected, Witnesses};
@@ -110,8 +111,7 @@ impl Checkpointing {
     pub fn start(mut self, wake: Receiver<()>, first: oneshot::Sender<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("checkpoints".into()).spawn(move || {
             let _alive = alive;
-            // Refused where the system does not let threads differ.
-            let _ = rustix::process::nice(NICE);
+            step_back(NICE);
             // Long work is the first round over a log whose trees are lost. A wake that is taken here is not missed: a round follows.
             let is_gone = || wake.try_recv() == Err(TryRecvError::Disconnected);
             self.round(is_gone);
@@ -158,6 +158,7 @@ impl Checkpointing {
         }
         let mut due = Vec::new();
         for (workspace_id, head) in &self.pending {
+            give_way(self.tiling.behind());
             match self.allowed(*workspace_id, head) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
@@ -214,6 +215,7 @@ impl Checkpointing {
     }
 
     fn sign(&self, workspace_id: WorkspaceId) -> Option<Signed> {
+        give_way(self.tiling.behind());
         let Head { tree, signing_key } = self.pending.get(&workspace_id)?;
         let (key, origin) = (verifier_key(workspace_id, &signing_key.public_key)?, origin(workspace_id));
         let (size, root) = (tree.size(), tree.root());

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
 use crate::log::{Store, StoreError, ends_at};
+use crate::priority::{give_way, step_back};
 use crate::search::Search;
 use crate::search::index::{Index, IndexError, Snapshot};
 use crate::search::terms::terms;
@@ -76,8 +77,8 @@ impl Indexing {
     pub fn start(mut self, wake: Receiver<()>, alive: oneshot::Sender<()>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("search".into()).spawn(move || {
             let _alive = alive;
-            // The index's own threads are started by this one and inherit it. Refused where threads cannot differ.
-            let _ = rustix::process::nice(NICE);
+            // The index's own threads are started by this one and inherit it.
+            step_back(NICE);
             let is_over = || wake.try_recv() == Err(TryRecvError::Disconnected);
             loop {
                 // From one beginning to the next: the longer a commit takes, the less is waited for more.
@@ -198,7 +199,7 @@ impl Indexing {
         let mut last = None;
         for frame in self.store.scan(index.mark().position) {
             let frame = frame?;
-            add(index, &frame)?;
+            add(index, &frame, self.store.head().saturating_sub(frame.header().end_sequence()))?;
             if index.added() >= COMMIT_DOCUMENTS {
                 commit(index, &frame, &self.snapshot)?;
                 if is_over(frame.header().end_sequence()) {
@@ -235,10 +236,12 @@ fn rest(pause: Duration, is_over: impl Fn() -> bool) -> bool {
     false
 }
 
-fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {
+/// Adds the records of a frame; so many behind it are still to come.
+fn add(index: &mut Index, frame: &Frame, behind: u64) -> Result<(), IndexingError> {
     let first = frame.header().first_sequence;
     let damaged = |sequence, problem| IndexingError::Store(StoreError::Damaged { sequence, problem });
     for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(first, e.to_string()))?) {
+        give_way(behind);
         let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
         if let Some(terms) = terms(&record) {
             index.add(sequence, record.time.as_ms(), &terms)?;

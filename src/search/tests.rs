@@ -59,7 +59,7 @@ impl World {
                 let time_ms = self.chain.time().as_ms().max(START_MS) + self.random(4) / 3;
                 let workspace_id = workspace(self.random(2));
                 let event = self.event();
-                let record = receipts::record(&self.chain, workspace_id, Timestamp::from_ms(time_ms).unwrap(), event, None);
+                let (record, _) = receipts::record(&self.chain, workspace_id, Timestamp::from_ms(time_ms).unwrap(), event, None);
                 let hash = frame.push(&record).unwrap();
                 self.chain.extend(&record, hash);
                 if record.event.receipt_id().is_some() {

@@ -11,6 +11,7 @@ use allowlog_projections::state::State;
 use tokio::sync::oneshot;
 
 use crate::log::Store;
+use crate::priority::{give_way, step_back};
 use crate::replay::ReplayError;
 use crate::snapshots::Snapshots;
 
@@ -61,8 +62,7 @@ impl Snapshotting {
     pub fn start(mut self, over: Receiver<()>, alive: oneshot::Sender<()>) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name("snapshots".into()).spawn(move || {
             let _alive = alive;
-            // Refused where the system does not let threads differ.
-            let _ = rustix::process::nice(NICE);
+            step_back(NICE);
             let mut pause = Duration::ZERO;
             while over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let made = self.make_if_due(|| over.try_recv() == Err(TryRecvError::Disconnected));
@@ -87,7 +87,11 @@ impl Snapshotting {
             return Ok(false);
         }
         let mut replayed = self.snapshots.newest(&*self.store).map_err(ReplayError::from)?;
-        replayed.go_on(&*self.store, None, |_| !is_over())?;
+        replayed.go_on(&*self.store, None, |_| {
+            // Nobody waits for a snapshot, however far it is behind.
+            give_way(0);
+            !is_over()
+        })?;
         if is_over() {
             return Ok(false);
         }

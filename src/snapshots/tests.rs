@@ -105,7 +105,7 @@ impl World {
                 Command::Caller { request, .. } => request.clone(),
                 Command::Operator(_) | Command::Visitor { .. } => None,
             };
-            let record = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
+            let (record, _) = receipts::record(&self.chain, decided.workspace_id, self.now, event, request);
             let hash = frame.push(&record).unwrap();
             self.chain.extend(&record, hash);
             self.state.apply(&record, hash);

@@ -16,6 +16,7 @@ use allowlog_proto::record::Header;
 use super::{HASH_BYTES, TILE_HEIGHT, Tiles, is_damage};
 use crate::data_dir::write_durably;
 use crate::log::{Store, StoreError, ends_at};
+use crate::priority::give_way;
 
 /// Written to files at the latest after so many records.
 const FLUSH_RECORDS: u64 = 20_000;
@@ -123,6 +124,7 @@ impl Tiling {
             && let Some(frame) = frames.next()
         {
             let frame = frame?;
+            give_way(self.behind());
             self.add(&frame)?;
             last = Some(frame.hash());
             if self.position.saturating_sub(flushed) >= FLUSH_RECORDS {
@@ -146,6 +148,11 @@ impl Tiling {
     /// What the tree of a workspace comes to, made from the log, if it was carried on to this size in the life of this follower.
     pub fn root(&self, workspace_id: WorkspaceId, size: u64) -> Option<Hash> {
         self.trees.get(&workspace_id).filter(|tree| tree.size() == size).map(Tree::root)
+    }
+
+    /// Records of the log that are not in the trees yet.
+    pub fn behind(&self) -> u64 {
+        self.store.head().saturating_sub(self.position)
     }
 
     fn add(&mut self, frame: &Frame) -> Result<(), TilingError> {

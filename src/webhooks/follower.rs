@@ -23,6 +23,7 @@ use super::sender::{Failure, Sender};
 use crate::clock::{Clock, Stopwatch};
 use crate::data_dir::write_durably;
 use crate::log::{Store, ends_at};
+use crate::priority::step_back;
 use crate::telemetry::metrics::{DeliveryResult, metrics};
 
 /// While there is something to deliver, it is looked this often whether it is due.
@@ -132,8 +133,8 @@ impl Delivering {
     pub fn start(mut self, wake: Receiver<()>, alive: oneshot::Sender<()>) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name("webhooks".into()).spawn(move || {
             let _alive = alive;
-            // The runtime's thread is started by this one and inherits it. Refused where threads cannot differ.
-            let _ = rustix::process::nice(NICE);
+            // The runtime's thread is started by this one and inherits it.
+            step_back(NICE);
             // Made with the first message: most servers have none to send, and a runtime takes descriptors and a thread.
             let mut runtime = None;
             let (done, attempted) = mpsc::channel();

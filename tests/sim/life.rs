@@ -73,7 +73,7 @@ impl Life {
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
-        let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), &replayed.state);
+        let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), Arc::default(), &replayed.state);
         // Chance at its worst: time alone keeps the ids of two lives apart. What is nothing but chance counts on, in the bits that
         // no other id has any use for: from the records there are, so that no life draws what an earlier one has left.
         let mut drawn = u128::from(replayed.chain.next_sequence()) << 20;

@@ -80,7 +80,7 @@ impl Log {
 
     fn store(&mut self, frame: &mut FrameBuilder, workspace_id: WorkspaceId, now: Timestamp, event: Event, request: Option<Request>) {
         let has_receipt = event.receipt_id().is_some();
-        let record = receipts::record(&self.chain, workspace_id, now, event, request);
+        let (record, _) = receipts::record(&self.chain, workspace_id, now, event, request);
         let hash = frame.push(&record).expect("a record within its limit");
         self.chain.extend(&record, hash);
         self.state.apply(&record, hash);

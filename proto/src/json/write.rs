@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{NotSignable, Object, Value, utf16_order};
 
+/// Most objects are shorter.
+const CANONICAL_BYTES: usize = 512;
+
 /// The canonical text of an object: what a caller's `context` or `metadata` is stored as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalObject(CompactString); // INVARIANT: written by `CanonicalObject::new`, or read from a record whose hash was checked
@@ -18,9 +21,9 @@ impl CanonicalObject {
     /// # Errors
     /// Names the first place below `path` that cannot be signed.
     pub fn new(object: &Object, path: &str) -> Result<Self, NotSignable> {
-        let mut out = String::new();
+        let mut out = String::with_capacity(CANONICAL_BYTES);
         members(object, path, &mut out)?;
-        Ok(Self(out.into()))
+        Ok(Self(CompactString::new(&out)))
     }
 
     /// The canonical text.

@@ -244,16 +244,12 @@ pub struct EscalationBody<'a> {
 /// What a decision says of the budget, in the answer and in the receipt's context, if one was evaluated.
 pub fn budget(decided: &Decided) -> Option<Object> {
     let budget = decided.budget?;
-    let mut object = Object::new();
-    for (name, amount) in [
-        ("limit_micros", budget.limit),
-        ("spent_micros", budget.spent),
-        ("estimated_cost_micros", decided.cost()),
-        ("spent_after_micros", decided.spent_after(budget)),
-    ] {
-        object.insert(name, Value::Int(amount.get()));
-    }
-    Some(object)
+    Some(Object::of([
+        ("estimated_cost_micros", Value::Int(decided.cost().get())),
+        ("limit_micros", Value::Int(budget.limit.get())),
+        ("spent_after_micros", Value::Int(decided.spent_after(budget).get())),
+        ("spent_micros", Value::Int(budget.spent.get())),
+    ]))
 }
 
 /// What a decision says of the conditions, in the answer and in the receipt, if the scope has any.
@@ -267,8 +263,5 @@ pub fn policy_eval(decided: &Decided) -> Option<Object> {
             (Value::Object(conditions::matched(condition)), scalar.unwrap_or(Value::Null))
         }
     };
-    let mut object = Object::new();
-    object.insert("matched_condition", matched);
-    object.insert("field_value", found);
-    Some(object)
+    Some(Object::of([("field_value", found), ("matched_condition", matched)]))
 }
