@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,7 +228,8 @@ where
     };
     let watched = if telemetry::is_watched() { span() } else { Span::none() };
     traces::continue_from(request.headers(), &watched);
-    let told = async {
+    // Pinned where it is made, here and below: each hand that a future goes through costs a copy of all that it has room for.
+    let told = pin!(async {
         let held = held(door, !matches!(route, Route::Unknown), request, answer).await;
         let mut response = held.unwrap_or_else(ApiError::into_response);
         if let Some(speech) = speech {
@@ -239,7 +241,7 @@ where
         metrics().request(method, route.as_str(), status, &took);
         response.headers_mut().insert(REQUEST_ID, id);
         response
-    };
+    });
     telemetry::answering(watched, span, told).await
 }
 
@@ -253,19 +255,21 @@ where
         true => Some(door.room.try_acquire().map_err(|_| ApiError::unavailable("Too many requests are in flight; try again shortly"))?),
         false => None,
     };
-    let answer = async {
-        // A head that is too long is told what is.
-        if let Some(error) = too_long(&request) {
-            return Err(Box::pin(answered(request, error)).await);
-        }
-        // Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
-        if is_routed && door.app.as_ref().is_some_and(|app| app.engine.is_full()) {
-            return Err(Failure::Busy.into());
-        }
-        Ok(answer(request).await)
-    };
     // A panic in a handler is one request's misfortune.
-    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let answer = pin!(
+        AssertUnwindSafe(async {
+            // A head that is too long is told what is.
+            if let Some(error) = too_long(&request) {
+                return Err(Box::pin(answered(request, error)).await);
+            }
+            // Under more load than the writer can take, most calls are refused; it is cheapest before anything is read or parsed.
+            if is_routed && door.app.as_ref().is_some_and(|app| app.engine.is_full()) {
+                return Err(Failure::Busy.into());
+            }
+            Ok(answer(request).await)
+        })
+        .catch_unwind()
+    );
     // A request that hangs is told so; what it asked for may still happen.
     match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(answer)) => answer,

@@ -110,13 +110,13 @@ fn no_email(field: &str) -> FieldError {
 
 /// Who calls, what the caller named the request, and the parsed body. A caller without a valid key, or with one that may
 /// only read, is told so whatever else is wrong.
-pub async fn parse<T>(
+pub fn parse<T>(
     app: &App,
     request: Request,
     limit_bytes: usize,
     parse: impl FnOnce(&Value) -> Result<T, Vec<FieldError>>,
-) -> Result<Call<T>, ApiError> {
-    parse_naming(app, request, limit_bytes, &[], parse).await
+) -> impl Future<Output = Result<Call<T>, ApiError>> {
+    parse_naming(app, request, limit_bytes, &[], parse)
 }
 
 /// The same for a body in which these members name people: an address in one is refused where the operator wants that.
