@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::clock::Stopwatch;
+
 /// Receipts that commits leave, in bytes at most. Those before are made again from the log.
 const FRESH_BYTES: usize = 32 * 1024 * 1024;
 
@@ -10,32 +12,41 @@ const FRESH_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Fresh(Mutex<Commits>);
 
+/// Commits in the order of the log.
 #[derive(Debug, Default)]
 struct Commits {
-    /// The sequence of the first record of each, and the receipts of its records, in the order of the log.
-    queue: VecDeque<(u64, Vec<Option<String>>)>,
+    queue: VecDeque<Commit>,
     bytes: usize,
 }
 
+/// What one commit has left.
+#[derive(Debug)]
+pub struct Commit {
+    /// The sequence of its first record.
+    first: u64,
+    /// Of each of its records, if it leads to one.
+    pub receipts: Vec<Option<String>>,
+    /// Since they wait.
+    pub waiting: Stopwatch,
+}
+
 impl Fresh {
-    /// Those of a commit whose first record has this sequence; a record without a receipt has none here.
+    /// Leaves those of a commit whose first record has this sequence.
     pub fn put(&self, first: u64, receipts: Vec<Option<String>>) {
         let mut commits = self.lock();
-        commits.bytes = commits.bytes.saturating_add(bytes(&receipts));
-        commits.queue.push_back((first, receipts));
+        let commit = Commit { first, receipts, waiting: Stopwatch::start() };
+        commits.bytes = commits.bytes.saturating_add(commit.bytes());
+        commits.queue.push_back(commit);
         while commits.bytes > FRESH_BYTES && commits.pop().is_some() {}
     }
 
     /// Those of the commit that begins there, unless they are gone. Those of earlier ones are dropped.
-    pub fn take(&self, first: u64) -> Vec<Option<String>> {
+    pub fn take(&self, first: u64) -> Option<Commit> {
         let mut commits = self.lock();
-        while commits.queue.front().is_some_and(|(begins, _)| *begins <= first) {
-            match commits.pop() {
-                Some((begins, receipts)) if begins == first => return receipts,
-                _ => {}
-            }
+        while commits.queue.front()?.first < first {
+            commits.pop();
         }
-        Vec::new()
+        if commits.queue.front()?.first == first { commits.pop() } else { None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Commits> {
@@ -44,15 +55,17 @@ impl Fresh {
 }
 
 impl Commits {
-    fn pop(&mut self) -> Option<(u64, Vec<Option<String>>)> {
-        let (first, receipts) = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(bytes(&receipts));
-        Some((first, receipts))
+    fn pop(&mut self) -> Option<Commit> {
+        let commit = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(commit.bytes());
+        Some(commit)
     }
 }
 
-fn bytes(receipts: &[Option<String>]) -> usize {
-    receipts.iter().flatten().map(String::capacity).sum()
+impl Commit {
+    fn bytes(&self) -> usize {
+        self.receipts.iter().flatten().map(String::capacity).sum()
+    }
 }
 
 #[cfg(test)]
@@ -66,10 +79,11 @@ mod tests {
         for (first, text) in [(0, "a"), (2, "b"), (4, "c"), (6, "d")] {
             fresh.put(first, receipts(text));
         }
-        assert_eq!(fresh.take(2), receipts("b"));
-        assert!(fresh.take(0).is_empty() && fresh.take(2).is_empty(), "what was before is dropped, and nothing is taken twice");
-        assert!(fresh.take(5).is_empty(), "no commit begins within another");
-        assert_eq!(fresh.take(6), receipts("d"), "what comes later stays");
+        let take = |first| fresh.take(first).map(|commit| commit.receipts);
+        assert_eq!(take(2), Some(receipts("b")));
+        assert_eq!((take(0), take(2)), (None, None), "what was before is dropped, and nothing is taken twice");
+        assert_eq!(take(5), None, "no commit begins within another");
+        assert_eq!(take(6), Some(receipts("d")), "what comes later stays");
         assert_eq!(fresh.lock().bytes, 0);
     }
 
@@ -79,7 +93,7 @@ mod tests {
         for first in 0..5 {
             fresh.put(first, vec![Some("x".repeat(FRESH_BYTES / 3))]);
         }
-        assert!(fresh.take(1).is_empty() && fresh.lock().bytes <= FRESH_BYTES);
-        assert_eq!([2, 3, 4].map(|first| fresh.take(first).len()), [1; 3]);
+        assert!(fresh.take(1).is_none() && fresh.lock().bytes <= FRESH_BYTES);
+        assert!([2, 3, 4].into_iter().all(|first| fresh.take(first).is_some()));
     }
 }

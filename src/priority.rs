@@ -1,9 +1,12 @@
 //! Who goes first: a late signature costs less than a late answer.
 
 use std::thread;
+use std::time::Duration;
 
-/// Records that followers may leave for later: some third of a second under full load. Whoever is further behind waits for nobody.
-const BEHIND_RECORDS: u64 = 10_000;
+use crate::clock::Stopwatch;
+
+/// How long followers let others go first. On processors that are wanted by others too, one who gives way may wait for long.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Puts the calling thread, and those it starts, behind the threads that answer, the further the higher `nice` is.
 pub fn step_back(nice: i32) {
@@ -11,12 +14,12 @@ pub fn step_back(nice: i32) {
     let _ = rustix::process::nice(nice);
 }
 
-/// Lets whoever waits for this processor go first, in the midst of work that may wait and is so many records behind.
+/// Lets whoever waits for this processor go first, in the midst of work that has not waited for long.
 ///
 /// To be nice is not enough: a thread that has begun keeps its processor for a millisecond or more, whoever wakes meanwhile.
 /// Nothing may be locked.
-pub fn give_way(behind: u64) {
-    if behind < BEHIND_RECORDS {
+pub fn give_way(waiting: &Stopwatch) {
+    if waiting.elapsed() < PATIENCE {
         thread::yield_now();
     }
 }

@@ -115,16 +115,18 @@ impl Signing {
 
     fn sign_frame(&mut self, frame: &Frame) -> Result<(), String> {
         let (start, first, signing) = (self.store.signed(), frame.header().first_sequence, Stopwatch::start());
-        let behind = self.store.head().saturating_sub(start);
-        let mut fresh = self.fresh.take(first).into_iter();
+        let fresh = self.fresh.take(first);
+        // What is only in the log has waited since before the start, or for long.
+        let (receipts, waiting) = fresh.map_or((Vec::new(), None), |commit| (commit.receipts, Some(commit.waiting)));
+        let mut receipts = receipts.into_iter();
         let mut signatures = Vec::new();
         for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| e.to_string())?) {
-            let receipt = fresh.next().flatten();
+            let receipt = receipts.next().flatten();
             if sequence < start {
                 continue;
             }
-            if sequence.is_multiple_of(GIVE_WAY_RECORDS) {
-                give_way(behind);
+            if let Some(waiting) = waiting.as_ref().filter(|_| sequence.is_multiple_of(GIVE_WAY_RECORDS)) {
+                give_way(waiting);
             }
             signatures.push(match receipt {
                 Some(canonical) => self.sign_fresh(bytes, &canonical)?,

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::ledger::{self, Ledger};
 use super::{Checkpoints, Head, Heads, Published, Taken, verifier_key};
+use crate::clock::Stopwatch;
 use crate::keyring::Keyring;
 use crate::latch::Latch;
 use crate::log::Store;
@@ -156,9 +157,10 @@ impl Checkpointing {
                 return false;
             }
         }
+        let signing = Stopwatch::start();
         let mut due = Vec::new();
         for (workspace_id, head) in &self.pending {
-            give_way(self.tiling.behind());
+            give_way(&signing);
             match self.allowed(*workspace_id, head) {
                 Ok(()) => due.push(*workspace_id),
                 Err(Refusal::Trees(problem)) => return self.begin_anew(&problem),
@@ -173,7 +175,7 @@ impl Checkpointing {
             return false;
         }
         self.signed.extend(noted);
-        let signed: Vec<Signed> = due.into_iter().filter_map(|id| self.sign(id)).collect();
+        let signed: Vec<Signed> = due.into_iter().inspect(|_| give_way(&signing)).filter_map(|id| self.sign(id)).collect();
         self.cosign(signed)
     }
 
@@ -215,7 +217,6 @@ impl Checkpointing {
     }
 
     fn sign(&self, workspace_id: WorkspaceId) -> Option<Signed> {
-        give_way(self.tiling.behind());
         let Head { tree, signing_key } = self.pending.get(&workspace_id)?;
         let (key, origin) = (verifier_key(workspace_id, &signing_key.public_key)?, origin(workspace_id));
         let (size, root) = (tree.size(), tree.root());

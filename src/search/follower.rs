@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
 use crate::log::{Store, StoreError, ends_at};
-use crate::priority::{give_way, step_back};
+use crate::priority::step_back;
 use crate::search::Search;
 use crate::search::index::{Index, IndexError, Snapshot};
 use crate::search::terms::terms;
@@ -199,7 +199,7 @@ impl Indexing {
         let mut last = None;
         for frame in self.store.scan(index.mark().position) {
             let frame = frame?;
-            add(index, &frame, self.store.head().saturating_sub(frame.header().end_sequence()))?;
+            add(index, &frame)?;
             if index.added() >= COMMIT_DOCUMENTS {
                 commit(index, &frame, &self.snapshot)?;
                 if is_over(frame.header().end_sequence()) {
@@ -236,12 +236,10 @@ fn rest(pause: Duration, is_over: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Adds the records of a frame; so many behind it are still to come.
-fn add(index: &mut Index, frame: &Frame, behind: u64) -> Result<(), IndexingError> {
+fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {
     let first = frame.header().first_sequence;
     let damaged = |sequence, problem| IndexingError::Store(StoreError::Damaged { sequence, problem });
     for (sequence, (bytes, _)) in (first..).zip(frame.records().map_err(|e| damaged(first, e.to_string()))?) {
-        give_way(behind);
         let record = Record::decode(bytes).map_err(|e| damaged(sequence, e.to_string()))?;
         if let Some(terms) = terms(&record) {
             index.add(sequence, record.time.as_ms(), &terms)?;

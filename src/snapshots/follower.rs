@@ -11,7 +11,7 @@ use allowlog_projections::state::State;
 use tokio::sync::oneshot;
 
 use crate::log::Store;
-use crate::priority::{give_way, step_back};
+use crate::priority::step_back;
 use crate::replay::ReplayError;
 use crate::snapshots::Snapshots;
 
@@ -87,11 +87,7 @@ impl Snapshotting {
             return Ok(false);
         }
         let mut replayed = self.snapshots.newest(&*self.store).map_err(ReplayError::from)?;
-        replayed.go_on(&*self.store, None, |_| {
-            // Nobody waits for a snapshot, however far it is behind.
-            give_way(0);
-            !is_over()
-        })?;
+        replayed.go_on(&*self.store, None, |_| !is_over())?;
         if is_over() {
             return Ok(false);
         }

@@ -14,6 +14,7 @@ use allowlog_proto::merkle::{ENTRY_BYTES, Tree, entry, leaf};
 use allowlog_proto::record::Header;
 
 use super::{HASH_BYTES, TILE_HEIGHT, Tiles, is_damage};
+use crate::clock::Stopwatch;
 use crate::data_dir::write_durably;
 use crate::log::{Store, StoreError, ends_at};
 use crate::priority::give_way;
@@ -116,6 +117,7 @@ impl Tiling {
     }
 
     fn carry_on(&mut self, end: u64, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
+        let carrying_on = Stopwatch::start();
         let mut is_there = true;
         let mut flushed = self.position;
         let mut last = None;
@@ -124,7 +126,7 @@ impl Tiling {
             && let Some(frame) = frames.next()
         {
             let frame = frame?;
-            give_way(self.behind());
+            give_way(&carrying_on);
             self.add(&frame)?;
             last = Some(frame.hash());
             if self.position.saturating_sub(flushed) >= FLUSH_RECORDS {
@@ -148,11 +150,6 @@ impl Tiling {
     /// What the tree of a workspace comes to, made from the log, if it was carried on to this size in the life of this follower.
     pub fn root(&self, workspace_id: WorkspaceId, size: u64) -> Option<Hash> {
         self.trees.get(&workspace_id).filter(|tree| tree.size() == size).map(Tree::root)
-    }
-
-    /// Records of the log that are not in the trees yet.
-    pub fn behind(&self) -> u64 {
-        self.store.head().saturating_sub(self.position)
     }
 
     fn add(&mut self, frame: &Frame) -> Result<(), TilingError> {
