@@ -55,7 +55,7 @@ impl Clock {
     }
 }
 
-/// How long something takes, whatever is done to the machine's clock meanwhile. For telemetry: nothing is decided by it.
+/// How long something takes, whatever is done to the machine's clock meanwhile. Nothing that is recorded depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

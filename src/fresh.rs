@@ -31,8 +31,11 @@ pub struct Commit {
 }
 
 impl Fresh {
-    /// Leaves those of a commit whose first record has this sequence.
+    /// Leaves those of a commit whose first record has this sequence. One without records is none.
     pub fn put(&self, first: u64, receipts: Vec<Option<String>>) {
+        if receipts.is_empty() {
+            return;
+        }
         let mut commits = self.lock();
         let commit = Commit { first, receipts, waiting: Stopwatch::start() };
         commits.bytes = commits.bytes.saturating_add(commit.bytes());
@@ -40,7 +43,7 @@ impl Fresh {
         while commits.bytes > FRESH_BYTES && commits.pop().is_some() {}
     }
 
-    /// Those of the commit that begins there, unless they are gone. Those of earlier ones are dropped.
+    /// Those of the commit that begins there, unless they are not there yet, or are gone. Those of earlier ones are dropped.
     pub fn take(&self, first: u64) -> Option<Commit> {
         let mut commits = self.lock();
         while commits.queue.front()?.first < first {
@@ -64,7 +67,8 @@ impl Commits {
 
 impl Commit {
     fn bytes(&self) -> usize {
-        self.receipts.iter().flatten().map(String::capacity).sum()
+        let texts = self.receipts.iter().flatten().map(String::capacity);
+        texts.fold(size_of_val(self).saturating_add(size_of_val(&*self.receipts)), usize::saturating_add)
     }
 }
 
@@ -85,6 +89,15 @@ mod tests {
         assert_eq!(take(5), None, "no commit begins within another");
         assert_eq!(take(6), Some(receipts("d")), "what comes later stays");
         assert_eq!(fresh.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_commit_without_records_leaves_nothing() {
+        let fresh = Fresh::default();
+        fresh.put(5, Vec::new());
+        assert!(fresh.lock().queue.is_empty(), "the next one begins there too");
+        fresh.put(5, vec![None]);
+        assert_eq!(fresh.take(5).map(|commit| commit.receipts), Some(vec![None]));
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub const NO_SIGNATURE: Signature = [0; 64];
 const RETRY: Duration = Duration::from_secs(1);
 /// Signed at most once the writer is gone, in about half a second: nobody waits for signatures, but for the server to end.
 const LAST_RECORDS: u64 = 20_000;
+/// Below the threads that answer.
 const NICE: i32 = 15;
 /// Others wait for so many signatures at most, some 40 µs.
 const GIVE_WAY_RECORDS: u64 = 4;
@@ -115,7 +116,8 @@ impl Signing {
 
     fn sign_frame(&mut self, frame: &Frame) -> Result<(), String> {
         let (start, first, signing) = (self.store.signed(), frame.header().first_sequence, Stopwatch::start());
-        let fresh = self.fresh.take(first);
+        let count = usize::try_from(frame.header().count).unwrap_or(usize::MAX);
+        let fresh = self.fresh.take(first).filter(|commit| commit.receipts.len() == count);
         // What is only in the log has waited since before the start, or for long.
         let (receipts, waiting) = fresh.map_or((Vec::new(), None), |commit| (commit.receipts, Some(commit.waiting)));
         let mut receipts = receipts.into_iter();

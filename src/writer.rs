@@ -175,6 +175,11 @@ impl Writer {
         // 3. Append the frame and wait for the disk. A crash before the disk has it all leaves a torn frame, which is
         //    cut at the next start; one after it leaves events whose callers never heard of them.
         let stored = self.store(frame);
+        // Signing may see the frame from here on; with its receipts it need not make them again.
+        if stored.is_ok() {
+            let count = u64::try_from(receipts.len()).unwrap_or(u64::MAX);
+            self.followers.fresh.put(self.chain.next_sequence().saturating_sub(count), receipts);
+        }
         // 4. Answer every caller, readers too: whatever they saw is durable now, or they are told that it is not.
         for answer in answers {
             answer(stored.clone());
@@ -182,10 +187,7 @@ impl Writer {
         // 5. Followers read the frame from the log, and the trees may be vouched for as they are now. A crash before they did costs
         //    nothing: they go by their position.
         if stored.is_ok() {
-            let end = self.chain.next_sequence();
-            self.followers.heads.put(&self.state, changed, end);
-            let count = u64::try_from(receipts.len()).unwrap_or(u64::MAX);
-            self.followers.fresh.put(end.saturating_sub(count), receipts);
+            self.followers.heads.put(&self.state, changed, self.chain.next_sequence());
             for wake in &self.followers.wakes {
                 let _ = wake.try_send(()); // a full channel means that it has been told already
             }

@@ -19,7 +19,7 @@ use crate::search::index::{Index, IndexError, Snapshot};
 use crate::search::terms::terms;
 
 /// A commit costs files, syncs and memory, so records are gathered for so long before the next.
-const GATHER: Duration = Duration::from_millis(1_000);
+const GATHER: Duration = Duration::from_millis(700);
 /// In between it is seen whether the server ends.
 const GLANCE: Duration = Duration::from_millis(20);
 /// A commit is made at the latest after so many documents.

@@ -252,7 +252,11 @@ impl Metrics {
         r.register("allowlog_commit_records", "Records of one commit", self.commit_records.clone());
         r.register("allowlog_commit_bytes", "Bytes of the frame of one commit", self.commit_bytes.clone());
         r.register("allowlog_journal_sync_seconds", "fdatasync of the journal", self.journal_sync_seconds.clone());
-        r.register("allowlog_signing_batch_seconds", "Signing the receipts of one frame", self.signing_batch_seconds.clone());
+        r.register(
+            "allowlog_signing_batch_seconds",
+            "Signing the receipts of one frame, others going first",
+            self.signing_batch_seconds.clone(),
+        );
         r.register("allowlog_webhooks_pending", "Webhooks neither delivered nor given up", self.webhooks_pending.clone());
         r.register("allowlog_webhook_deliveries", "Attempts to deliver a webhook, and what came of them", self.webhook_deliveries.clone());
         r.register("allowlog_replayed_records", "Records replayed by this start", self.replayed_records.clone());

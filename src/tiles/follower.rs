@@ -14,10 +14,8 @@ use allowlog_proto::merkle::{ENTRY_BYTES, Tree, entry, leaf};
 use allowlog_proto::record::Header;
 
 use super::{HASH_BYTES, TILE_HEIGHT, Tiles, is_damage};
-use crate::clock::Stopwatch;
 use crate::data_dir::write_durably;
 use crate::log::{Store, StoreError, ends_at};
-use crate::priority::give_way;
 
 /// Written to files at the latest after so many records.
 const FLUSH_RECORDS: u64 = 20_000;
@@ -117,7 +115,6 @@ impl Tiling {
     }
 
     fn carry_on(&mut self, end: u64, is_over: impl Fn() -> bool) -> Result<bool, TilingError> {
-        let carrying_on = Stopwatch::start();
         let mut is_there = true;
         let mut flushed = self.position;
         let mut last = None;
@@ -126,7 +123,6 @@ impl Tiling {
             && let Some(frame) = frames.next()
         {
             let frame = frame?;
-            give_way(&carrying_on);
             self.add(&frame)?;
             last = Some(frame.hash());
             if self.position.saturating_sub(flushed) >= FLUSH_RECORDS {

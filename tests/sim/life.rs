@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use allowlog::clock::Clock;
 use allowlog::engine::{Engine, Failure};
+use allowlog::fresh::Fresh;
 use allowlog::latch::Latch;
 use allowlog::log::Store;
 use allowlog::log::memory::MemoryStore;
@@ -73,7 +74,8 @@ impl Life {
         let latch = Arc::new(Latch::default());
         let (engine, queue) = Engine::new(Arc::clone(&latch));
         let (wake, woken) = sync_channel(1);
-        let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), Arc::default(), &replayed.state);
+        let fresh = Arc::new(Fresh::default());
+        let (signing, signed) = Signing::new(Arc::clone(&store) as _, Arc::clone(&keys.keyring), Arc::clone(&fresh), &replayed.state);
         // Chance at its worst: time alone keeps the ids of two lives apart. What is nothing but chance counts on, in the bits that
         // no other id has any use for: from the records there are, so that no life draws what an earlier one has left.
         let mut drawn = u128::from(replayed.chain.next_sequence()) << 20;
@@ -88,7 +90,7 @@ impl Life {
             replayed,
             None,
             Arc::clone(&latch),
-            Followers { wakes: vec![wake], ..Followers::default() },
+            Followers { fresh, wakes: vec![wake], ..Followers::default() },
         );
         Self { store, clock: clock.clone(), engine: Some(engine), latch, writer, queue, signing, signed, _woken: woken }
     }
