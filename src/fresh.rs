@@ -104,7 +104,7 @@ mod tests {
     fn too_many_fresh_receipts_leave_the_newest() {
         let fresh = Fresh::default();
         for first in 0..5 {
-            fresh.put(first, vec![Some("x".repeat(FRESH_BYTES / 3))]);
+            fresh.put(first, vec![Some("x".repeat(FRESH_BYTES / 4))]);
         }
         assert!(fresh.take(1).is_none() && fresh.lock().bytes <= FRESH_BYTES);
         assert!([2, 3, 4].into_iter().all(|first| fresh.take(first).is_some()));
