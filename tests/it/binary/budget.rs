@@ -7,25 +7,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::insist::Client;
+use super::insist::{Client, PUBLIC_URL, survive};
 use super::process::{Process, init};
 
 const CLIENTS: u64 = 64;
 const CHECKS_EACH: u64 = 6;
-const KILLS: u64 = 20;
 const LIMIT: u64 = 1_000;
 const COST: u64 = 7;
-/// The same for every life of the server, whatever its port: links are a part of the answers that are compared.
-const PUBLIC_URL: &[&str] = &["--public-url", "https://allow.example"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exactly_142_allows_of_seven_in_a_thousand() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let api_key = init(&data)["api_key"].as_str().unwrap().to_owned();
-    let mut process = Process::serve(&data, PUBLIC_URL);
+    let process = Process::serve(&data, PUBLIC_URL);
     let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
     let grant = json!({ "user_id": "u", "agent_id": "a", "scopes": ["pay"], "expires_at": "2099-01-01T00:00:00Z",
                         "budget_limit_micros": LIMIT });
@@ -55,19 +51,7 @@ async fn exactly_142_allows_of_seven_in_a_thousand() {
             })
         })
         .collect();
-    for kill in 1..=KILLS {
-        // Spread over the run; the last ones may find the clients done, who then retry nothing.
-        let goal = kill * CLIENTS * CHECKS_EACH / (KILLS + 4);
-        while done.load(Ordering::SeqCst) < goal && !clients.iter().all(JoinHandle::is_finished) {
-            tokio::task::yield_now().await;
-        }
-        process.kill();
-        process = Process::serve(&data, PUBLIC_URL);
-        lives.send_replace(process.url.clone());
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
+    let process = survive(process, &data, &lives, clients, (&done, CLIENTS * CHECKS_EACH)).await;
     let stands = http.get(format!("{}/v1/authorizations/{id}", process.url)).bearer_auth(&api_key).send().await.unwrap();
     assert_eq!(stands.json::<Value>().await.unwrap()["budget_spent_micros"], 994);
     let answers = answers.lock().unwrap();

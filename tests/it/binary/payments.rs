@@ -7,18 +7,14 @@ use std::sync::{Arc, Mutex};
 use allowlog::clock::Clock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::insist::Client;
+use super::insist::{Client, PUBLIC_URL, survive};
 use super::process::{Process, init};
 
 const CLIENTS: u64 = 64;
 const PAYMENTS_EACH: u64 = 4;
-const KILLS: u64 = 20;
 const DAILY: u64 = 100_000;
 const AMOUNT: u64 = 700;
-/// The same for every life of the server, whatever its port.
-const PUBLIC_URL: &[&str] = &["--public-url", "https://allow.example"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never_more_than_the_day_allows() {
@@ -34,7 +30,7 @@ async fn stays_within_the_day() -> bool {
     let data = directory.path().join("data");
     let made = init(&data);
     let [api_key, workspace] = ["api_key", "workspace_id"].map(|member| made[member].as_str().unwrap().to_owned());
-    let mut process = Process::serve(&data, PUBLIC_URL);
+    let process = Process::serve(&data, PUBLIC_URL);
     let (lives, url) = watch::channel(process.url.clone());
     let client = Arc::new(Client::new(url, &api_key));
     let org = workspace.replace("ws_", "org_");
@@ -62,18 +58,7 @@ async fn stays_within_the_day() -> bool {
             })
         })
         .collect();
-    for kill in 1..=KILLS {
-        let goal = kill * CLIENTS * PAYMENTS_EACH / (KILLS + 4);
-        while done.load(Ordering::SeqCst) < goal && !clients.iter().all(JoinHandle::is_finished) {
-            tokio::task::yield_now().await;
-        }
-        process.kill();
-        process = Process::serve(&data, PUBLIC_URL);
-        lives.send_replace(process.url.clone());
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
+    let process = survive(process, &data, &lives, clients, (&done, CLIENTS * PAYMENTS_EACH)).await;
     let (fits, _) = ask(&client, &names, "fits", DAILY % AMOUNT).await;
     let (passes, _) = ask(&client, &names, "passes", DAILY % AMOUNT + 1).await;
     let is_same_day = day() == begun;
