@@ -20,7 +20,7 @@ use crate::search::terms::terms;
 
 /// A commit costs files, syncs and memory, so records are gathered for so long before the next.
 const GATHER: Duration = Duration::from_millis(700);
-/// In between it is seen whether the server ends.
+/// In between, what has come is added, a little at a time and while it is still in the processor's caches.
 const GLANCE: Duration = Duration::from_millis(20);
 /// A commit is made at the latest after so many documents.
 const COMMIT_DOCUMENTS: u64 = 50_000;
@@ -84,7 +84,7 @@ impl Indexing {
                 // From one beginning to the next: the longer a commit takes, the less is waited for more.
                 let catching_up = Stopwatch::start();
                 let pause = if self.catch_up(is_over) { GATHER.saturating_sub(catching_up.elapsed()) } else { RETRY };
-                if rest(pause, is_over) {
+                if self.rest(pause, is_over) {
                     // What is left, unless it is much: then the next start goes on with it.
                     self.catch_up(|| true);
                     return;
@@ -124,12 +124,30 @@ impl Indexing {
             self.snapshot.send_replace(Arc::default());
         }
         let indexed = self.open().and_then(|()| self.index_all(|_| is_over()));
-        if let Err(error) = &indexed {
+        self.is_well(indexed)
+    }
+
+    /// Rests for this long, or until it is over, which it says; adds meanwhile what comes, so that little is left for the next commit.
+    fn rest(&mut self, pause: Duration, is_over: impl Fn() -> bool) -> bool {
+        let resting = Stopwatch::start();
+        while resting.elapsed() < pause {
+            if is_over() {
+                return true;
+            }
+            thread::sleep(GLANCE);
+            let added = self.add_all(|_| is_over()).map(drop);
+            self.is_well(added);
+        }
+        false
+    }
+
+    fn is_well(&mut self, done: Result<(), IndexingError>) -> bool {
+        if let Err(error) = &done {
             // Its state is unknown after a failure: what was committed is read again.
             self.index = None;
             tracing::error!(search.error = %error, "indexing stopped, it tries again in a second; lists are complete all the same");
         }
-        indexed.is_ok()
+        done.is_ok()
     }
 
     /// Opens the index if it is not open, or makes a new one where there is none that fits the log.
@@ -192,25 +210,12 @@ impl Indexing {
         Ok(())
     }
 
-    /// Indexes the log from the last commit to its head. `is_over` is told the position after a large commit, and may end
-    /// it there.
-    fn index_all(&mut self, mut is_over: impl FnMut(u64) -> bool) -> Result<(), IndexingError> {
-        let Some(index) = &mut self.index else { return Ok(()) };
-        let mut last = None;
-        for frame in self.store.scan(index.mark().position) {
-            let frame = frame?;
-            add(index, &frame)?;
-            if index.added() >= COMMIT_DOCUMENTS {
-                commit(index, &frame, &self.snapshot)?;
-                if is_over(frame.header().end_sequence()) {
-                    return Ok(());
-                }
-            }
-            last = Some(frame);
-        }
-        match last {
-            Some(last) if last.header().end_sequence() > index.mark().position => commit(index, &last, &self.snapshot)?,
-            _ => {}
+    /// Indexes the log up to its head. `is_over` is told the position after a large commit, and may end it there.
+    fn index_all(&mut self, is_over: impl FnMut(u64) -> bool) -> Result<(), IndexingError> {
+        let is_all = self.add_all(is_over)?;
+        let Some(index) = self.index.as_mut().filter(|_| is_all) else { return Ok(()) };
+        if index.reached().position > index.mark().position {
+            commit(index, &self.snapshot)?;
         }
         if std::mem::take(&mut self.is_rebuilding) {
             tracing::info!(search.position = index.mark().position, search.receipts = index.mark().documents, "the search index is built");
@@ -218,22 +223,24 @@ impl Indexing {
         Ok(())
     }
 
+    /// Adds what the log holds behind what was added, with a commit where that is much; says whether it came to the head.
+    fn add_all(&mut self, mut is_over: impl FnMut(u64) -> bool) -> Result<bool, IndexingError> {
+        let Some(index) = &mut self.index else { return Ok(false) };
+        for frame in self.store.scan(index.reached().position) {
+            add(index, &*frame?)?;
+            if index.added() >= COMMIT_DOCUMENTS {
+                commit(index, &self.snapshot)?;
+                if is_over(index.mark().position) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     fn position(&self) -> u64 {
         self.snapshot.borrow().position()
     }
-}
-
-/// Rests for this long, or until it is over; says whether it is.
-fn rest(pause: Duration, is_over: impl Fn() -> bool) -> bool {
-    let mut rested = Duration::ZERO;
-    while rested < pause {
-        if is_over() {
-            return true;
-        }
-        thread::sleep(GLANCE);
-        rested = rested.saturating_add(GLANCE);
-    }
-    false
 }
 
 fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {
@@ -245,12 +252,13 @@ fn add(index: &mut Index, frame: &Frame) -> Result<(), IndexingError> {
             index.add(sequence, record.time.as_ms(), &terms)?;
         }
     }
+    index.pass(frame.header().end_sequence(), frame.hash());
     Ok(())
 }
 
-/// Commits up to the end of this frame, shows it to whoever searches, and sees to it that segments stay few.
-fn commit(index: &mut Index, frame: &Frame, snapshot: &watch::Sender<Arc<Snapshot>>) -> Result<(), IndexError> {
-    index.commit(frame.header().end_sequence(), frame.hash())?;
+/// Commits what was added, shows it to whoever searches, and sees to it that segments stay few.
+fn commit(index: &mut Index, snapshot: &watch::Sender<Arc<Snapshot>>) -> Result<(), IndexError> {
+    index.commit()?;
     let next = Arc::new(index.snapshot(&snapshot.borrow())?);
     snapshot.send_replace(Arc::clone(&next));
     index.merge(&next)

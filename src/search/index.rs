@@ -114,9 +114,9 @@ pub(super) struct Index {
     fields: Fields,
     /// As committed.
     mark: Mark,
-    /// Documents added since.
-    added: u64,
-    /// Those of them that the library has not been handed yet.
+    /// The same with what was added since.
+    reached: Mark,
+    /// What of it the library has not been handed yet.
     batch: Vec<UserOperation>,
     merge: Option<FutureResult<Option<SegmentMeta>>>,
 }
@@ -173,7 +173,7 @@ impl Index {
         // What is merged is decided here, since neighbours are to stay neighbours.
         writer.set_merge_policy(Box::new(NoMergePolicy));
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { writer, reader, fields: schema().1, mark, added: 0, batch: Vec::new(), merge: None })
+        Ok(Self { writer, reader, fields: schema().1, mark, reached: mark, batch: Vec::new(), merge: None })
     }
 
     /// How far the index goes, as committed.
@@ -181,9 +181,14 @@ impl Index {
         &self.mark
     }
 
+    /// How far it goes with what is not committed.
+    pub(super) const fn reached(&self) -> &Mark {
+        &self.reached
+    }
+
     /// Documents that are not committed.
     pub(super) const fn added(&self) -> u64 {
-        self.added
+        self.reached.documents.saturating_sub(self.mark.documents)
     }
 
     /// Adds a receipt; sequences must increase.
@@ -195,7 +200,7 @@ impl Index {
         document.add_u64(self.fields.sequence, sequence);
         document.add_u64(self.fields.time, time_ms);
         self.batch.push(UserOperation::Add(document));
-        self.added = self.added.saturating_add(1);
+        self.reached.documents = self.reached.documents.saturating_add(1);
         if self.batch.len() >= BATCH_DOCUMENTS { self.hand_over() } else { Ok(()) }
     }
 
@@ -205,14 +210,18 @@ impl Index {
         Ok(())
     }
 
-    /// Makes durable what was added: all of the log up to the end of a frame, which has this hash.
-    pub(super) fn commit(&mut self, position: u64, frame: Hash) -> Result<(), IndexError> {
+    /// All of the log up to the end of a frame, which has this hash, was added.
+    pub(super) const fn pass(&mut self, position: u64, frame: Hash) {
+        (self.reached.position, self.reached.frame) = (position, frame);
+    }
+
+    /// Makes durable what was added, which ends with a frame.
+    pub(super) fn commit(&mut self) -> Result<(), IndexError> {
         self.hand_over()?;
-        let mark = Mark { position, frame, documents: self.mark.documents.saturating_add(self.added) };
         let mut commit = self.writer.prepare_commit()?;
-        commit.set_payload(&mark.write());
+        commit.set_payload(&self.reached.write());
         commit.commit()?;
-        (self.mark, self.added) = (mark, 0);
+        self.mark = self.reached;
         Ok(())
     }
 

@@ -391,7 +391,8 @@ fn an_index_that_lies_is_found_out() {
         let terms = super::terms::terms(&pair[0].record).unwrap();
         index.add(pair[1].sequence, pair[1].record.time.as_ms(), &terms).unwrap();
     }
-    index.commit(world.store.head(), world.chain.frame_hash()).unwrap();
+    index.pass(world.store.head(), world.chain.frame_hash());
+    index.commit().unwrap();
     drop(index);
     let mut following = world.follow(Some(directory.path()));
     following.index();
