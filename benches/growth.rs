@@ -222,7 +222,7 @@ fn markdown(bench: &Bench, authorizations: &[Point], connections: &[Point], even
     };
     table("authorizations", authorizations);
     table("connections, 10,000 authorizations", connections);
-    table("events in the log, 10,000 authorizations, loads of 1 s", events);
+    table("events in the log before loads of 1 s, 10,000 authorizations", events);
     writeln!(text, "\n| events in the log | start s | start, cold page cache, s | RSS MB then |\n|---|---|---|---|").unwrap();
     for Start { events, warm_s, cold_s, resident_bytes } in starts {
         writeln!(text, "| {events} | {warm_s:.2} | {cold_s:.2} | {} |", resident_bytes / 1_000_000).unwrap();

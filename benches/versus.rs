@@ -58,13 +58,15 @@ const AUTHORIZATIONS: usize = 10_000;
 /// Connections of the main comparison.
 const MANY: u32 = 64;
 /// Of an authorization that everybody asks about, as many as the peer is best at.
-const HOT_COUNTS: [u32; 4] = [4, 8, 16, 32];
-const POSTGRES_COUNTS: [u32; 4] = [8, 16, 32, 64];
-const REDIS_COUNTS: [u32; 4] = [32, 64, 128, 256];
+const HOT_COUNTS: [u32; 5] = [2, 4, 8, 16, 32];
+const POSTGRES_COUNTS: [u32; 5] = [8, 16, 24, 32, 64];
+const REDIS_COUNTS: [u32; 5] = [32, 64, 128, 256, 512];
 /// Connections among which the load is sought that the followers can keep up with.
 const HELD_COUNTS: [u32; 12] = [64, 48, 40, 32, 24, 20, 16, 12, 8, 6, 4, 2];
 /// How far signing and search may be behind under that load, in seconds.
 const BEHIND_S_MAX: f64 = 2.0;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Everybody who is measured. The peers end before the server does, since they are started after it.
 struct Sides {
@@ -238,7 +240,7 @@ fn measured_once(
     Ok(Measured {
         load,
         front_us: each(took.front_us, answered.front_us),
-        database_us: each(took.database_us, followed.database_us),
+        database_us: each(took.database_us, answered.database_us),
         behind_us: each(took.behind_us, followed.behind_us),
         lag,
         resident_bytes,
@@ -262,7 +264,7 @@ fn held(bench: &Bench, server: &mut Server, requests: &Requests) -> Option<Held>
         let mut stood_still = false;
         while !running.has_ended() && signing_s.max(search_s) <= BEHIND_S_MAX && !stood_still {
             let looked = Instant::now();
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(LOOK);
             let lag = server.lag().unwrap();
             (signing_s, search_s) = (signing_s.max(lag.signing_seconds), search_s.max(lag.search_seconds));
             stood_still = looked.elapsed() > STILL;

@@ -43,7 +43,7 @@ async fn echo(State(answer_bytes): State<usize>, body: Bytes) -> Response {
     let head = format!(r#"{{"authorization_id":{},"rest":""#, asked["authorization_id"]);
     let mut text = String::with_capacity(answer_bytes);
     text.push_str(&head);
-    text.extend(std::iter::repeat_n('.', answer_bytes.saturating_sub(head.len() + 2)));
+    text.push_str(&".".repeat(answer_bytes.saturating_sub(head.len() + 2)));
     text.push_str("\"}");
     front::answer(text)
 }

@@ -11,8 +11,6 @@ use tokio::net::TcpListener;
 
 use crate::process::{Process, tied};
 
-const WORKERS: usize = 2;
-
 /// What the body of a check says.
 #[derive(Deserialize)]
 pub struct Asked {
@@ -47,7 +45,7 @@ impl Front {
 
 /// Serves what the future makes until the process is ended.
 pub fn serve(router: impl Future<Output = Router>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let router = router.await;
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();

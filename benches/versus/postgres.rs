@@ -33,13 +33,14 @@ const LISTS: &str = include_str!("postgres_lists.sql");
 const PATIENCE: Duration = Duration::from_secs(180);
 /// As one would set them for this work on this machine; what is not here is as Debian has it, `fsync` and
 /// `synchronous_commit` among it.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=200",
     "shared_buffers=1GB",
     "wal_buffers=16MB",
     "max_wal_size=8GB",
+    "min_wal_size=2GB",
     "checkpoint_timeout=15min",
 ];
 /// Further ones of the side that signs and lists: its indexes are to stay in memory, and their pages, of which a checkpoint
