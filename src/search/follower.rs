@@ -141,6 +141,7 @@ impl Indexing {
         false
     }
 
+    /// Whether it went well; the index is let go if it did not.
     fn is_well(&mut self, done: Result<(), IndexingError>) -> bool {
         if let Err(error) = &done {
             // Its state is unknown after a failure: what was committed is read again.
