@@ -52,7 +52,7 @@ impl Bench {
         let bench = Self {
             programs,
             measures,
-            rounds: if measures { number("ALLOWLOG_BENCH_ROUNDS").map_or(5, |n| n as u32) } else { 1 },
+            rounds: if measures { number("ALLOWLOG_BENCH_ROUNDS").map_or(5, |n| odd(n as u32)) } else { 1 },
             seconds: number("ALLOWLOG_BENCH_SECONDS").map_or(10, |n| n as u64),
             minutes: number("ALLOWLOG_BENCH_MINUTES").unwrap_or(1.0),
             directory,
@@ -129,6 +129,12 @@ impl Bench {
         fs::write(results.join(format!("{name}.md")), markdown).unwrap();
         fs::write(results.join(format!("{name}.svg")), svg).unwrap();
     }
+}
+
+/// So many rounds that one of them is the median: of two it would be the worse of what is better large, and the better of the rest.
+fn odd(rounds: u32) -> u32 {
+    assert!(rounds % 2 == 1, "`ALLOWLOG_BENCH_ROUNDS` must be odd, so that one round is the median");
+    rounds
 }
 
 impl Drop for Bench {
