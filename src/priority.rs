@@ -1,5 +1,7 @@
 //! Who goes first: a late signature costs less than a late answer.
 
+use std::io;
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +14,20 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub fn step_back(nice: i32) {
     // Refused where the system does not let threads differ; then this one merely competes.
     let _ = rustix::process::nice(nice);
+}
+
+/// Does this on a thread of its own that has stepped back: so have the threads then that a library starts meanwhile.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn behind<T: Send>(nice: i32, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let worker = thread::Builder::new().spawn_scoped(scope, || {
+            step_back(nice);
+            work()
+        })?;
+        Ok(worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 /// Lets whoever waits for this processor go first, in the midst of work that has not waited for long.

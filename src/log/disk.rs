@@ -25,6 +25,7 @@ use crate::log::disk::settling::Wishes;
 use crate::log::disk::volumes::Volumes;
 use crate::log::disk::volumes::rebuilding::Remedy;
 use crate::log::{Frames, Store, StoreError};
+use crate::priority::behind;
 
 mod archive;
 mod archiving;
@@ -118,7 +119,9 @@ impl DiskStore {
         let archive = archive.map(|dir| Archive::open(Arc::clone(&files), &dir).map(Arc::new)).transpose()?;
         // The lock on the newest volume keeps other processes from the journal too.
         let remedy = archive.clone().map(|archive| Remedy { archive, journal: journal_dir.clone() });
-        let (volumes, mut settled) = Volumes::open(Arc::clone(&files), &log_dir, volume_bytes, settle, remedy)?;
+        // sled writes on threads that it starts when it is first used, a megabyte at a time: whoever answers comes before them.
+        let opened = behind(settling::NICE, || Volumes::open(Arc::clone(&files), &log_dir, volume_bytes, settle, remedy));
+        let (volumes, mut settled) = opened.map_err(cannot("open", &log_dir))??;
         if let Some(archive) = &archive {
             settled = settle_again(&volumes, archive, settled, &journal_dir)?;
         }

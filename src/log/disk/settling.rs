@@ -7,6 +7,7 @@ use allowlog_proto::frame::Frame;
 
 use crate::log::StoreError;
 use crate::log::disk::{Shared, lock};
+use crate::priority::step_back;
 
 /// So much waiting is settled at once.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
@@ -17,7 +18,7 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Between two tries; tests need not wait.
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Lower than everybody who answers a caller.
-const NICENESS: i32 = 10;
+pub(super) const NICE: i32 = 10;
 
 /// What the settler is asked for, kept with the frames in memory.
 #[derive(Debug, Default)]
@@ -57,8 +58,7 @@ impl Drop for Ending<'_> {
 /// The thread's whole life.
 pub(super) fn run(shared: &Shared) {
     let _ending = Ending(shared);
-    // On Linux this lowers the calling thread alone; where it is refused everything works, only less smoothly.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    step_back(NICE);
     let mut stored = lock(&shared.live).recent.settled();
     // What was found settled may have been only in the cache when it was found.
     let mut first = true;
