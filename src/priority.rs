@@ -22,7 +22,7 @@ pub fn step_back(nice: i32) {
 /// If the thread cannot be started.
 pub fn behind<T: Send>(nice: i32, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
-        let worker = thread::Builder::new().spawn_scoped(scope, || {
+        let worker = thread::Builder::new().name("behind".into()).spawn_scoped(scope, || {
             step_back(nice);
             work()
         })?;

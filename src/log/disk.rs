@@ -119,7 +119,8 @@ impl DiskStore {
         let archive = archive.map(|dir| Archive::open(Arc::clone(&files), &dir).map(Arc::new)).transpose()?;
         // The lock on the newest volume keeps other processes from the journal too.
         let remedy = archive.clone().map(|archive| Remedy { archive, journal: journal_dir.clone() });
-        // sled writes on threads that it starts when it is first used, a megabyte at a time: whoever answers comes before them.
+        // sled starts seven threads when it is first used, as nice as whoever uses it. They write a megabyte at a time, so whoever
+        // answers comes before them; on a busy machine whoever opens a sealed volume, which they read as well, waits for longer.
         let opened = behind(settling::NICE, || Volumes::open(Arc::clone(&files), &log_dir, volume_bytes, settle, remedy));
         let (volumes, mut settled) = opened.map_err(cannot("open", &log_dir))??;
         if let Some(archive) = &archive {
