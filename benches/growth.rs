@@ -33,13 +33,14 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
 use curves::{Curve, Panel};
 use echo::Echo;
-use load::{Load, Requests, StoodStill};
+use load::{Load, PAUSE, Requests, StoodStill};
 use machine::{Bench, WRK};
 use server::{Server, Tenants};
 use subject::Subject;
@@ -165,6 +166,9 @@ fn point(bench: &Bench, time: Option<Duration>, runtime: &Runtime, sides: &mut S
 /// One load, and the processor time to each of its answers.
 fn load(time: Option<Duration>, runtime: &Runtime, subject: &impl Subject, requests: &Requests, connections: u32) -> (Load, f64) {
     loop {
+        if time.is_some() {
+            thread::sleep(PAUSE);
+        }
         let before = subject.cpu();
         let load = match time {
             Some(time) => load::start(subject.url(), requests, connections, time).finish(),

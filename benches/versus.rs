@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use echo::Echo;
-use load::{Requests, STILL, StoodStill};
+use load::{PAUSE, Requests, STILL, StoodStill};
 use machine::{Bench, Program, WRK};
 use postgres::Postgres;
 use redis::Redis;
@@ -65,6 +65,8 @@ const REDIS_COUNTS: [u32; 5] = [32, 64, 128, 256, 512];
 const HELD_COUNTS: [u32; 12] = [64, 48, 40, 32, 24, 20, 16, 12, 8, 6, 4, 2];
 /// How far signing and search may be behind under that load, in seconds.
 const BEHIND_S_MAX: f64 = 2.0;
+/// Authorizations whose receipts are looked up.
+const LOOKED_UP: usize = 1000;
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -91,13 +93,33 @@ fn main() {
             postgres::serve(port.parse().unwrap(), clients.parse().unwrap(), signs.parse().unwrap());
         }
         ["peer", "redis", port] => redis::serve(port.parse().unwrap()),
+        ["train", ..] => train(&Bench::new("train", &[WRK])),
         _ => measure(&Bench::new("versus", &PROGRAMS)),
     }
 }
 
+/// What `benches/pgo` has the server do while the compiler watches: the loads of the comparison, and what somebody looks up.
+fn train(bench: &Bench) {
+    let runtime = runtime();
+    let (server, admin_token) = Server::init(&runtime, &bench.directory().join("allowlog"));
+    let tenants = server.tenants(&admin_token, WORKSPACES, AUTHORIZATIONS);
+    let sent = Sent::write(bench.directory(), &tenants);
+    let time = Duration::from_secs(bench.seconds);
+    for (requests, connections) in [(&sent.many, MANY), (&sent.hot, MANY), (&sent.many, 1)] {
+        // However late it was: nothing is measured.
+        let _ = load::start(&server.url, requests, connections, time).finish();
+    }
+    server.look_up(&tenants, LOOKED_UP);
+    server.stop();
+}
+
+fn runtime() -> Arc<Runtime> {
+    Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+}
+
 fn measure(bench: &Bench) {
     let (workspaces, authorizations) = if bench.measures { (WORKSPACES, AUTHORIZATIONS) } else { (2, 20) };
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    let runtime = runtime();
     let directory = bench.directory();
     let (server, admin_token) = Server::init(&runtime, &directory.join("allowlog"));
     let tenants = server.tenants(&admin_token, workspaces, authorizations);
@@ -214,6 +236,9 @@ fn measured_once(
     requests: &Requests,
     connections: u32,
 ) -> Result<Measured, StoodStill> {
+    if time.is_some() {
+        thread::sleep(PAUSE);
+    }
     let (counted, took) = (subject.counts(), subject.cpu());
     let load = match time {
         Some(time) => load::start(subject.url(), requests, connections, time).finish(),

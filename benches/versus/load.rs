@@ -65,6 +65,9 @@ pub struct StoodStill;
 /// More than a load needs to end.
 pub const STILL: Duration = Duration::from_secs(3);
 
+/// Before each load, so that all begin alike, whoever was loaded before and however long ago.
+pub const PAUSE: Duration = Duration::from_secs(3);
+
 /// Starts `wrk`.
 pub fn start(url: &str, requests: &Requests, connections: u32, time: Duration) -> Running {
     let mut wrk = tied(Path::new("wrk"), None, Signal::TERM);
