@@ -33,14 +33,13 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
 use curves::{Curve, Panel};
 use echo::Echo;
-use load::{Load, PAUSE, Requests, StoodStill};
+use load::{Load, Requests, StoodStill};
 use machine::{Bench, WRK};
 use server::{Server, Tenants};
 use subject::Subject;
@@ -149,7 +148,9 @@ fn point(bench: &Bench, time: Option<Duration>, runtime: &Runtime, sides: &mut S
     let Sides { echo, server, requests } = sides;
     let (mut rounds, mut shares) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
+        load::pause(time);
         let (ceiling, _) = load(time, runtime, echo, requests, connections);
+        load::pause(time);
         let (load, cpu_us) = load(time, runtime, server, requests, connections);
         server.rest();
         shares.push(load.rate() / ceiling.rate());
@@ -166,9 +167,6 @@ fn point(bench: &Bench, time: Option<Duration>, runtime: &Runtime, sides: &mut S
 /// One load, and the processor time to each of its answers.
 fn load(time: Option<Duration>, runtime: &Runtime, subject: &impl Subject, requests: &Requests, connections: u32) -> (Load, f64) {
     loop {
-        if time.is_some() {
-            thread::sleep(PAUSE);
-        }
         let before = subject.cpu();
         let load = match time {
             Some(time) => load::start(subject.url(), requests, connections, time).finish(),

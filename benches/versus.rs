@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use echo::Echo;
-use load::{PAUSE, Requests, STILL, StoodStill};
+use load::{Requests, STILL, StoodStill};
 use machine::{Bench, Program, WRK};
 use postgres::Postgres;
 use redis::Redis;
@@ -65,10 +65,10 @@ const REDIS_COUNTS: [u32; 5] = [32, 64, 128, 256, 512];
 const HELD_COUNTS: [u32; 12] = [64, 48, 40, 32, 24, 20, 16, 12, 8, 6, 4, 2];
 /// How far signing and search may be behind under that load, in seconds.
 const BEHIND_S_MAX: f64 = 2.0;
-/// Authorizations whose receipts are looked up.
-const LOOKED_UP: usize = 1000;
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// Authorizations whose receipts a build with a profile is taught to look up.
+const LOOKED_UP: usize = 1000;
 
 /// Everybody who is measured. The peers end before the server does, since they are started after it.
 struct Sides {
@@ -93,7 +93,7 @@ fn main() {
             postgres::serve(port.parse().unwrap(), clients.parse().unwrap(), signs.parse().unwrap());
         }
         ["peer", "redis", port] => redis::serve(port.parse().unwrap()),
-        ["train", ..] => train(&Bench::new("train", &[WRK])),
+        ["train", "--bench"] => train(&Bench::new("train", &[WRK])),
         _ => measure(&Bench::new("versus", &PROGRAMS)),
     }
 }
@@ -106,7 +106,7 @@ fn train(bench: &Bench) {
     let sent = Sent::write(bench.directory(), &tenants);
     let time = Duration::from_secs(bench.seconds);
     for (requests, connections) in [(&sent.many, MANY), (&sent.hot, MANY), (&sent.many, 1)] {
-        // However late it was: nothing is measured.
+        // One during which the machine stood still teaches as well.
         let _ = load::start(&server.url, requests, connections, time).finish();
     }
     server.look_up(&tenants, LOOKED_UP);
@@ -236,9 +236,7 @@ fn measured_once(
     requests: &Requests,
     connections: u32,
 ) -> Result<Measured, StoodStill> {
-    if time.is_some() {
-        thread::sleep(PAUSE);
-    }
+    load::pause(time);
     let (counted, took) = (subject.counts(), subject.cpu());
     let load = match time {
         Some(time) => load::start(subject.url(), requests, connections, time).finish(),

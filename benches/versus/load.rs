@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -65,8 +66,15 @@ pub struct StoodStill;
 /// More than a load needs to end.
 pub const STILL: Duration = Duration::from_secs(3);
 
-/// Before each load, so that all begin alike, whoever was loaded before and however long ago.
-pub const PAUSE: Duration = Duration::from_secs(3);
+/// Before each load that is measured, so that none begins the moment another ends.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// Before a load that lasts so long; without a time it only shows that it works.
+pub fn pause(time: Option<Duration>) {
+    if time.is_some() {
+        thread::sleep(PAUSE);
+    }
+}
 
 /// Starts `wrk`.
 pub fn start(url: &str, requests: &Requests, connections: u32, time: Duration) -> Running {
