@@ -67,7 +67,8 @@ const HELD_COUNTS: [u32; 12] = [64, 48, 40, 32, 24, 20, 16, 12, 8, 6, 4, 2];
 const BEHIND_S_MAX: f64 = 2.0;
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// Authorizations whose receipts a build with a profile is taught to look up.
+/// Authorizations that a build with a profile is taught to check in batches, and those whose receipts it is taught to look up.
+const BATCHES: usize = 300;
 const LOOKED_UP: usize = 1000;
 
 /// Everybody who is measured. The peers end before the server does, since they are started after it.
@@ -94,23 +95,34 @@ fn main() {
         }
         ["peer", "redis", port] => redis::serve(port.parse().unwrap()),
         ["train", "--bench"] => train(&Bench::new("train", &[WRK])),
-        _ => measure(&Bench::new("versus", &PROGRAMS)),
+        _ => {
+            measure(&Bench::new("versus", &PROGRAMS));
+            if !fixture::measures() {
+                train(&Bench::new("train", &[WRK]));
+            }
+        }
     }
 }
 
-/// What `benches/pgo` has the server do while the compiler watches: the loads of the comparison, and what somebody looks up.
+/// What `benches/pgo` has the server do while the compiler watches: the loads of the comparison, batches, and what somebody looks up.
 fn train(bench: &Bench) {
-    let runtime = runtime();
-    let (server, admin_token) = Server::init(&runtime, &bench.directory().join("allowlog"));
-    let tenants = server.tenants(&admin_token, WORKSPACES, AUTHORIZATIONS);
+    let (runtime, (workspaces, authorizations)) = (runtime(), size(bench));
+    let (mut server, admin_token) = Server::init(&runtime, &bench.directory().join("allowlog"));
+    let tenants = server.tenants(&admin_token, workspaces, authorizations);
     let sent = Sent::write(bench.directory(), &tenants);
-    let time = Duration::from_secs(bench.seconds);
     for (requests, connections) in [(&sent.many, MANY), (&sent.hot, MANY), (&sent.many, 1)] {
         // One during which the machine stood still teaches as well.
-        let _ = load::start(&server.url, requests, connections, time).finish();
+        let _ = measured_once(bench.time(), &runtime, &mut server, requests, connections);
     }
+    server.ask_in_batches(&tenants, BATCHES);
     server.look_up(&tenants, LOOKED_UP);
+    // A server that fails now has not said what it ran.
     server.stop();
+}
+
+/// How many workspaces, and how many authorizations.
+const fn size(bench: &Bench) -> (usize, usize) {
+    if bench.measures { (WORKSPACES, AUTHORIZATIONS) } else { (2, 20) }
 }
 
 fn runtime() -> Arc<Runtime> {
@@ -118,8 +130,7 @@ fn runtime() -> Arc<Runtime> {
 }
 
 fn measure(bench: &Bench) {
-    let (workspaces, authorizations) = if bench.measures { (WORKSPACES, AUTHORIZATIONS) } else { (2, 20) };
-    let runtime = runtime();
+    let (runtime, (workspaces, authorizations)) = (runtime(), size(bench));
     let directory = bench.directory();
     let (server, admin_token) = Server::init(&runtime, &directory.join("allowlog"));
     let tenants = server.tenants(&admin_token, workspaces, authorizations);

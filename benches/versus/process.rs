@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,24 +62,33 @@ impl Process {
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
+
+    /// Stops it; it must say that it ended well.
+    pub fn stop(mut self) {
+        let ended = self.end();
+        assert!(ended.success(), "process {} has ended with {ended}", self.child.id());
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        if !self.has_ended() {
+            let _ = kill_process(Pid::from_child(&self.child), self.stop);
+            let asked = Instant::now();
+            while !self.has_ended() {
+                if asked.elapsed() > STOP {
+                    eprintln!("process {} does not stop and is killed", self.child.id());
+                    let _ = self.child.kill();
+                    break;
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        self.child.wait().unwrap()
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.has_ended() {
-            return;
-        }
-        let _ = kill_process(Pid::from_child(&self.child), self.stop);
-        let asked = Instant::now();
-        while !self.has_ended() {
-            if asked.elapsed() > STOP {
-                eprintln!("process {} does not stop and is killed", self.child.id());
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-                return;
-            }
-            thread::sleep(PAUSE);
-        }
+        self.end();
     }
 }
 
