@@ -116,8 +116,8 @@ fn train(bench: &Bench) {
     }
     server.ask_in_batches(&tenants, BATCHES);
     server.look_up(&tenants, LOOKED_UP);
-    // A server that fails now has not said what it ran.
-    server.stop();
+    let (_, ended) = server.stop();
+    assert!(ended.success(), "the server has ended with {ended}, and may not have written what it counted");
 }
 
 /// How many workspaces, and how many authorizations.
@@ -153,8 +153,10 @@ fn measure(bench: &Bench) {
     }
     drop((sides.redis, sides.postgres_lists, sides.postgres, sides.echo));
     report.held = held(bench, &mut sides.server, &sent.many);
-    report.disk = sides.server.stop();
+    let (disk, ended) = sides.server.stop();
+    report.disk = disk;
     bench.publish("versus", &report.markdown(), &plot::versus(&report));
+    assert!(ended.success(), "the server has ended with {ended}");
 }
 
 impl Sent {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -135,7 +135,9 @@ impl Server {
             for (workspace, id) in tenants.authorizations.iter().take(count) {
                 let checks: Vec<String> = (0..BATCHED).map(|turn| body(id, turn)).collect();
                 let batch = format!(r#"{{"checks":[{}]}}"#, checks.join(","));
-                call(&self.client, &url, &tenants.api_keys[*workspace], batch).await;
+                let answer = call(&self.client, &url, &tenants.api_keys[*workspace], batch).await;
+                let answered = answer["results"].as_array().unwrap().iter().filter(|result| result["status"] == 200).count();
+                assert_eq!(answered, BATCHED, "{answer}");
             }
         });
     }
@@ -182,10 +184,10 @@ impl Server {
         Self::metric(&self.metrics(), "allowlog_log_head", "") as u64
     }
 
-    /// Ends it, which must go well, and counts what it has left on the disk.
-    pub fn stop(self) -> Disk {
+    /// Ends it, counts what it has left on the disk, and says how it has ended.
+    pub fn stop(self) -> (Disk, ExitStatus) {
         let (data, events) = (self.data.clone(), self.events());
-        self.process.stop();
+        let ended = self.process.stop();
         let mut disk = Disk { events, ..Disk::default() };
         for entry in fs::read_dir(&data).unwrap() {
             let path = entry.unwrap().path();
@@ -193,7 +195,7 @@ impl Server {
             if name == "journal" { disk.journal_bytes = bytes } else { disk.parts.push((name, bytes)) }
         }
         disk.parts.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        disk
+        (disk, ended)
     }
 }
 
